@@ -1,0 +1,184 @@
+//! Texts that people write: trimmed, bounded, free of control characters.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+/// Why a text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Empty, longer than allowed, or with control characters.
+    #[error("a {what} has 1 to {max} characters, none of them a control character")]
+    Malformed {
+        /// What the text is.
+        what: &'static str,
+        /// The bound, in characters.
+        max: usize,
+    },
+    /// Not an e-mail address.
+    #[error("an e-mail address looks like name@domain, has at most 254 characters and no spaces")]
+    Email,
+}
+
+fn clean(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > max {
+        return Err(TextError::Malformed { what, max });
+    }
+    Ok(text.to_owned())
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The longest that is accepted, in characters.
+            pub const MAX: usize = $max;
+
+            /// Trims and checks the text.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                clean(text, $what, Self::MAX).map(Self)
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(D::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "minLength": 1, "maxLength": Self::MAX })
+            }
+        }
+    };
+}
+
+text!(
+    /// The name of a product.
+    ProductName, "product name", 200
+);
+text!(
+    /// A stock-keeping unit. Two that differ only by case name the same product.
+    Sku, "SKU", 64
+);
+text!(
+    /// Why something was done, in a person's words.
+    Reason, "reason", 200
+);
+text!(
+    /// A carrier's name.
+    Carrier, "carrier", 100
+);
+text!(
+    /// A carrier's tracking code.
+    TrackingCode, "tracking code", 100
+);
+text!(
+    /// The name of a person. Kept only as [`crate::Personal`] in events.
+    PersonName, "name", 200
+);
+
+impl Sku {
+    /// The form under which a SKU is unique: upper case.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.0.to_uppercase()
+    }
+}
+
+/// An e-mail address. Kept only as [`crate::Personal`] in events.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// The longest that is accepted, in bytes (RFC 5321, erratum 1690).
+    pub const MAX: usize = 254;
+
+    /// Trims and checks the shape. Whether the mailbox exists, only a mail can tell.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let text = text.trim();
+        let shaped = text.rsplit_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.starts_with('.') && !domain.ends_with('.')
+        });
+        if !shaped || text.len() > Self::MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(TextError::Email);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The address as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form under which an address is unique: lower case.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Email {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trims_and_bounds() {
+        assert_eq!(ProductName::parse("  Lantern ").unwrap().as_str(), "Lantern");
+        assert!(ProductName::parse(" ").is_err());
+        assert!(ProductName::parse("a\nb").is_err());
+        assert!(ProductName::parse(&"ä".repeat(200)).is_ok());
+        assert!(ProductName::parse(&"a".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn e_mail_addresses() {
+        assert_eq!(Email::parse("Ann@Example.org").unwrap().canonical(), "ann@example.org");
+        for bad in ["", "ann", "@x", "ann@", "a b@x.org", "ann@.org", "ann@org."] {
+            assert_eq!(Email::parse(bad), Err(TextError::Email), "{bad}");
+        }
+    }
+}

@@ -21,6 +21,12 @@ die() {
     exit 1
 }
 
+# usage SCRIPT: prints the comment at its top.
+usage() {
+    sed -n '2,/^source/{/^source/d;s/^# \{0,1\}//;p}' "$1" >&2
+    exit 64
+}
+
 # State: LOCAL_DIR may be passed through (Postgres' own user must reach its folder) but not listed; secrets are for us alone.
 make_state_dirs() {
     mkdir -p "$LOCAL_DIR" "$RUN_DIR" "$LOG_DIR" "$SECRETS_DIR"

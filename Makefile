@@ -1,0 +1,40 @@
+# Everything that this repository can do. The work is in deploy/; this file only names it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status logs test lint sqlx-prepare clean
+
+# Tests and lints use the same features, so that nothing compiles twice.
+export TEST_FEATURES := --features command-service/failpoints,projector/failpoints
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@echo
+	@echo "  BACKENDS=native|compose decides where the servers run; without it, Compose if Docker works."
+
+demo: ## Start everything and watch half a year of real orders flow through it
+	@deploy/stack demo
+
+up: ## Build and start the servers and the services
+	@deploy/stack up
+
+down: ## Stop what make up or make demo started; data stays
+	@deploy/stack down
+
+status: ## Show what runs where
+	@deploy/stack status
+
+logs: ## Follow all logs
+	@deploy/stack logs
+
+test: ## Run every test against real Postgres, Kafka and Redis
+	@deploy/test
+
+lint: ## Check format, lints, licences and advisories
+	@deploy/lint
+
+sqlx-prepare: ## Check the SQL in the source against the migrations and refresh .sqlx
+	@deploy/sqlx-prepare
+
+clean: ## Stop everything and delete data, secrets and logs (cargo clean removes what was built)
+	@deploy/stack clean

@@ -12,9 +12,17 @@ use crate::problem::Problem;
 pub use body::{Json, MAX_BODY, read_body};
 pub use params::{Path, Query};
 
-/// Parses a JSON text. Nothing at all is an empty object, so that commands without data need no body.
+/// Parses a JSON object. Nothing at all is an empty one, so that commands without data need no body.
 pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
-    let text = if text.iter().all(u8::is_ascii_whitespace) { b"{}" } else { text };
+    let text = match text.trim_ascii_start() {
+        [] => b"{}",
+        // Serde would take a list for a struct, field by field in the order of the source.
+        [b'[', ..] => {
+            let problem = Problem::invalid_field("", "invalid type: sequence, expected an object");
+            return Err(problem);
+        }
+        _ => text,
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(&error);
@@ -50,16 +58,18 @@ fn pointer_of(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
             Segment::Unknown => {}
         }
     }
-    // An unknown field is at the end of the path already; a missing one cannot be.
-    if let Some(field) = missing_field(&error.inner().to_string()) {
+    // An unknown field is at the end of the path already; these two cannot be.
+    let message = error.inner().to_string();
+    let named = named_field(&message, "missing field `");
+    if let Some(field) = named.or_else(|| named_field(&message, "duplicate field `")) {
         push(&mut pointer, field);
     }
     pointer
 }
 
-/// The name in serde's message for a missing field, which is the only place that has it.
-fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.split('`').next()
+/// The name of a field in serde's message, which is the only place that has it.
+fn named_field<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    message.strip_prefix(prefix)?.split('`').next()
 }
 
 fn push(pointer: &mut String, segment: &str) {

@@ -106,8 +106,11 @@ fn with_defaults_of_file(mut command: clap::Command, path: &Path) -> Result<clap
     command = command.mut_args(|arg| {
         let value = arg.get_env().and_then(|name| name.to_str()).and_then(|name| values.remove(name));
         match value {
-            // Read once at start-up; clap keeps defaults for the process's life.
-            Some(value) => arg.required(false).default_value(&*value.leak()).hide_default_value(true),
+            Some(value) => {
+                let takes_value = arg.get_action().takes_values();
+                // Read once at start-up; clap keeps defaults for the process's life.
+                arg.required(false).default_value(&*value.leak()).hide_default_value(takes_value)
+            }
             None => arg,
         }
     });

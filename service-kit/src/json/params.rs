@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::named_field;
 use crate::problem::Problem;
 
 /// The parameters in the path; 400 names the one that is wrong.
@@ -66,8 +67,7 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let message = error.inner().to_string();
         let path = error.path().to_string();
-        let named =
-            ["missing field `", "duplicate field `"].iter().find_map(|prefix| message.strip_prefix(prefix)?.split('`').next());
+        let named = named_field(&message, "missing field `").or_else(|| named_field(&message, "duplicate field `"));
         let parameter = named.map_or(path, str::to_owned);
         if parameter == "." {
             return Problem::invalid_request(format!("The query is not valid: {message}"));

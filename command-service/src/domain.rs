@@ -7,6 +7,9 @@ pub mod order;
 pub mod product;
 pub mod user;
 
+#[cfg(test)]
+mod tests;
+
 use events::DomainEvent;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -81,4 +84,18 @@ pub enum ClaimKind {
     /// A reservation id within a product: kept for ever and refused even to its own stream, so that a reservation that
     /// ended can't come back by a late duplicate.
     Reservation = 3,
+}
+
+impl ClaimKind {
+    /// The number under which the kind is stored.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// Whether a claim of this kind is kept for ever, and refused even to the stream that holds it.
+    #[must_use]
+    pub const fn is_for_ever(self) -> bool {
+        matches!(self, Self::Reservation)
+    }
 }

@@ -1,0 +1,119 @@
+//! Strategies for events of every type.
+
+use events::{
+    Currency, MinorUnits, Money, OrderEvent, OrderId, Personal, ProductEvent, ProductId, Quantity, ReservationId, ReturnId,
+    UserEvent, UserId,
+    money::{MAX_MINOR, MAX_QUANTITY},
+    orders::{
+        Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderReturned, OrderShipped,
+        ReturnedLine,
+    },
+    products::{
+        AdjustmentReason, ProductCreated, ProductDiscontinued, ProductRenamed, ProductRepriced, StockAdjusted, StockCommitted,
+        StockReleased, StockReserved,
+    },
+    text::{Carrier, ProductName, Reason, Sku, TrackingCode},
+    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserRegistered},
+};
+use proptest::{collection::vec, option, prelude::*};
+use serde_json::json;
+use uuid::Uuid;
+
+pub(crate) fn uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn minor() -> impl Strategy<Value = MinorUnits> {
+    (0..=MAX_MINOR).prop_map(|minor| MinorUnits::new(minor).unwrap())
+}
+
+fn currency() -> impl Strategy<Value = Currency> {
+    prop_oneof![Just(Currency::GBP), Just(Currency::EUR)]
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    (minor(), currency()).prop_map(|(minor, currency)| Money { minor, currency })
+}
+
+fn quantity() -> impl Strategy<Value = Quantity> {
+    (1..=MAX_QUANTITY).prop_map(|pieces| Quantity::new(pieces).unwrap())
+}
+
+/// Texts of all scripts that have something in them and nothing to trim.
+fn text() -> impl Strategy<Value = String> {
+    r#"[\PC&&[^ ]]([\PC"\\]{0,30}[\PC&&[^ ]])?"#.prop_filter("nothing to trim", |text| text.trim() == text)
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    text().prop_map(|text| Reason::parse(&text).unwrap())
+}
+
+fn personal<T: serde::Serialize + serde::de::DeserializeOwned>() -> impl Strategy<Value = Personal<T>> {
+    (uuid(), "[A-Za-z0-9+/]{40,80}")
+        .prop_map(|(kid, ct)| serde_json::from_value(json!({ "kid": kid, "ct": ct })).unwrap())
+        .no_shrink()
+}
+
+pub(crate) fn user_event() -> impl Strategy<Value = UserEvent> {
+    prop_oneof![
+        (personal(), personal()).prop_map(|(name, email)| UserRegistered { name, email }.into()),
+        personal().prop_map(|name| UserNameChanged { name }.into()),
+        personal().prop_map(|email| UserEmailChanged { email }.into()),
+        option::of(reason()).prop_map(|reason| UserDeactivated { reason }.into()),
+    ]
+}
+
+fn adjustment_reason() -> impl Strategy<Value = AdjustmentReason> {
+    use AdjustmentReason::{Counted, Damaged, Imported, Lost, Other, Received, Returned};
+    proptest::sample::select(vec![Received, Counted, Damaged, Lost, Returned, Imported, Other])
+}
+
+pub(crate) fn product_event() -> impl Strategy<Value = ProductEvent> {
+    let name = || text().prop_map(|name| ProductName::parse(&name).unwrap());
+    let sku = text().prop_map(|sku| Sku::parse(&sku).unwrap());
+    let stock = || (uuid().prop_map(ReservationId), uuid().prop_map(OrderId), quantity());
+    prop_oneof![
+        (sku, name(), money()).prop_map(|(sku, name, price)| ProductCreated { sku, name, price }.into()),
+        name().prop_map(|name| ProductRenamed { name }.into()),
+        money().prop_map(|price| ProductRepriced { price }.into()),
+        Just(ProductDiscontinued {}.into()),
+        (any::<i64>(), adjustment_reason()).prop_map(|(delta, reason)| StockAdjusted { delta, reason }.into()),
+        stock().prop_map(|(reservation_id, order_id, quantity)| StockReserved { reservation_id, order_id, quantity }.into()),
+        stock().prop_map(|(reservation_id, order_id, quantity)| StockReleased { reservation_id, order_id, quantity }.into()),
+        stock().prop_map(|(reservation_id, order_id, quantity)| StockCommitted { reservation_id, order_id, quantity }.into()),
+    ]
+}
+
+fn placed() -> impl Strategy<Value = OrderPlaced> {
+    let line = (any::<u16>(), uuid(), any::<u64>(), quantity(), minor()).prop_map(
+        |(line, product_id, product_version, quantity, unit_price)| OrderLine {
+            line,
+            product_id: ProductId(product_id),
+            product_version,
+            quantity,
+            unit_price,
+        },
+    );
+    let fulfilment = prop_oneof![Just(Fulfilment::Managed), Just(Fulfilment::External)];
+    (option::of(uuid().prop_map(UserId)), fulfilment, currency(), vec(line, 0..5), minor())
+        .prop_map(|(user_id, fulfilment, currency, lines, total)| OrderPlaced { user_id, fulfilment, currency, lines, total })
+}
+
+fn returned() -> impl Strategy<Value = OrderReturned> {
+    let line = (any::<u16>(), quantity(), minor()).prop_map(|(line, quantity, refund)| ReturnedLine { line, quantity, refund });
+    (uuid().prop_map(ReturnId), vec(line, 0..5), minor(), option::of(reason()))
+        .prop_map(|(return_id, lines, refund, reason)| OrderReturned { return_id, lines, refund, reason })
+}
+
+pub(crate) fn order_event() -> impl Strategy<Value = OrderEvent> {
+    let carrier = option::of(text().prop_map(|carrier| Carrier::parse(&carrier).unwrap()));
+    let tracking = option::of(text().prop_map(|code| TrackingCode::parse(&code).unwrap()));
+    prop_oneof![
+        placed().prop_map_into(),
+        Just(OrderConfirmed {}.into()),
+        reason().prop_map(|reason| OrderCancelled { reason }.into()),
+        (carrier, tracking).prop_map(|(carrier, tracking)| OrderShipped { carrier, tracking }.into()),
+        Just(OrderDelivered {}.into()),
+        returned().prop_map_into(),
+    ]
+}

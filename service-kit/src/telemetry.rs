@@ -1,7 +1,7 @@
 //! Logs and metrics of a process. Set up once, before anything else is made: metric handles that
 //! were taken earlier would count into the void.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -20,7 +20,7 @@ const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.
 /// eight bytes, so 40,000 a second need about a third of a megabyte.
 const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 
-static METRICS: OnceLock<Metrics> = OnceLock::new();
+static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +46,9 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Installs the process's recorder, or returns the one that this function installed before.
     pub fn install() -> Result<Self, TelemetryError> {
-        if let Some(installed) = METRICS.get() {
-            return Ok(installed.clone());
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &*installed {
+            return Ok(metrics.clone());
         }
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
@@ -61,7 +62,7 @@ impl Metrics {
                 folding.run_upkeep();
             }
         })?;
-        Ok(METRICS.get_or_init(|| Self(handle)).clone())
+        Ok(installed.insert(Self(handle)).clone())
     }
 
     /// The text exposition format.

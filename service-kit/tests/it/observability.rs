@@ -1,0 +1,113 @@
+//! Request ids, traces, metrics and health.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::Method;
+use serde_json::Value;
+use service_kit::auth::Role;
+use service_kit::health::Health;
+use service_kit::routes::Routes;
+use service_kit::shutdown::Shutdown;
+use service_kit::telemetry::Metrics;
+use service_kit::trace::TraceContext;
+
+use crate::harness::Service;
+
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn routes() -> Routes<()> {
+    Routes::new().public(Method::GET, "/trace", async |trace: TraceContext| trace.to_string()).route(
+        Method::GET,
+        "/metered/{id}",
+        &[Role::Staff],
+        async || (),
+    )
+}
+
+#[tokio::test]
+async fn a_handler_continues_the_callers_trace() {
+    let service = Service::start(routes()).await;
+    let parent = format!("00-{TRACE_ID}-00f067aa0ba902b7-01");
+    let answer = service.get("/trace").header("traceparent", &parent).send().await.unwrap().text().await.unwrap();
+    assert!(answer.starts_with(&format!("00-{TRACE_ID}-")) && answer != parent, "{answer}");
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_the_callers_own_if_it_is_a_plain_one() {
+    let service = Service::start(routes()).await;
+    let long = "x".repeat(129);
+    for (given, kept) in
+        [(Some("order-7/step-2"), true), (Some(""), false), (Some("a b"), false), (Some(&*long), false), (None, false)]
+    {
+        for path in ["/trace", "/metered/1", "/nowhere"] {
+            let mut request = service.get(path);
+            if let Some(given) = given {
+                request = request.header("x-request-id", given);
+            }
+            let response = request.send().await.unwrap();
+            let id = response.headers()["x-request-id"].to_str().unwrap();
+            if kept {
+                assert_eq!(Some(id), given);
+            } else {
+                assert_eq!(id.len(), 32, "{path}: {id}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_their_route_and_never_by_their_path() {
+    let metrics = Metrics::install().unwrap();
+    let health = Health::new(Shutdown::manual(std::time::Duration::ZERO).token());
+    // The recorder is the process's, so no other test may use this path.
+    let counted = Routes::new().route(Method::GET, "/counted/{id}", &[Role::Staff], async || ());
+    let service = Service::start(counted.operations(&health, &metrics)).await;
+    for path in ["/counted/987656", "/counted/987657", "/no/such/987658"] {
+        service.get(path).send().await.unwrap();
+    }
+    let response = service.get("/metrics").send().await.unwrap();
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = response.text().await.unwrap();
+    for line in [
+        r#"orderflow_http_requests_total{method="GET",path="/counted/{id}",status="401"} 2"#,
+        r#"orderflow_http_request_seconds_bucket{method="GET",path="/counted/{id}",le="0.0005"}"#,
+        r#"orderflow_http_request_seconds_count{method="GET",path="/counted/{id}"} 2"#,
+        r#"path="unmatched",status="404"}"#,
+        "orderflow_http_connections ",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("98765"));
+}
+
+#[tokio::test]
+async fn ready_says_no_while_a_check_fails_and_health_stays_alive() {
+    let works = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&works);
+    let shutdown = Shutdown::manual(std::time::Duration::ZERO);
+    let health = Health::new(shutdown.token()).check("redis", move || {
+        let answer = if asked.load(Ordering::Relaxed) { Ok(()) } else { Err("connection refused".to_owned()) };
+        std::future::ready(answer)
+    });
+    let service = Service::start(Routes::new().operations(&health, &Metrics::install().unwrap())).await;
+
+    let ready = service.get("/ready").send().await.unwrap();
+    assert_eq!((ready.status().as_u16(), ready.headers()["content-type"].to_str().unwrap()), (200, "application/json"));
+    assert_eq!(ready.json::<Value>().await.unwrap()["status"], "ready");
+
+    works.store(false, Ordering::Relaxed);
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let ready = service.get("/ready").send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    let body = ready.json::<Value>().await.unwrap();
+    assert_eq!(body["status"], "not-ready");
+    assert_eq!(
+        (&body["checks"]["redis"]["status"], &body["checks"]["redis"]["detail"]),
+        (&"failed".into(), &"connection refused".into())
+    );
+
+    let alive = service.get("/health").send().await.unwrap();
+    assert_eq!(alive.status(), 200);
+    assert_eq!(alive.text().await.unwrap(), r#"{"status":"ok"}"#);
+}

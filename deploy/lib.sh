@@ -48,6 +48,14 @@ secret() {
     printf '%s\n' "$file"
 }
 
+# Starts the servers that are not up, and remembers for return_servers whether they were.
+borrow_servers() {
+    "$ROOT/deploy/backends" status >/dev/null && BORROWED='' || BORROWED=yes
+    "$ROOT/deploy/backends" up
+}
+
+return_servers() { [[ -z ${BORROWED:-} ]] || "$ROOT/deploy/backends" down; }
+
 # --- Installing ---------------------------------------------------------------------------------------------------------
 
 # need COMMAND=PACKAGE...: installs by apt the packages whose command is missing, or says what to type.

@@ -1,1 +1,9 @@
-//! placeholder
+//! The write side: takes commands over HTTP, decides them, stores the events in Postgres, and relays them to Kafka.
+
+pub mod application;
+pub mod config;
+pub mod domain;
+pub mod failpoint;
+pub mod inbound;
+pub mod outbound;
+pub mod service;

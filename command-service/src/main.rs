@@ -1,1 +1,35 @@
-fn main() {}
+//! The command service: parses its settings and wires its parts.
+
+use std::{process::ExitCode, sync::Arc};
+
+use command_service::{
+    config::Config,
+    inbound::http,
+    service::{self, Service},
+};
+use mimalloc::MiMalloc;
+use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let _failpoints = fail::FailScenario::setup();
+    let config = config::load::<Config>();
+    let metrics = telemetry::init(&config.common)?;
+    let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
+    let stores = service::open_stores(&config).await?;
+    let health = service::check_stores(Health::new(shutdown.token()), &stores);
+    let service = Service::start(&config, stores, &health).await?;
+
+    let server = Server::bind(&config.common).await?;
+    let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
+    let router = http::routes().operations(&health, &metrics).into_router(Arc::clone(&service.commands), verifier);
+    let serving = server.start(router, &shutdown);
+
+    let mut drain = shutdown.begun().await;
+    drain.step("http", serving.finished()).await;
+    drain.step("writers and relays", service.finish()).await;
+    Ok(drain.finish())
+}

@@ -1,0 +1,287 @@
+//! One group of lanes: own it, find where the last owner stopped, publish what follows.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use events::RecordedEvent;
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use rdkafka::error::KafkaError;
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::RelaySignal;
+use crate::{
+    application::lane::Lane,
+    failpoint::crash_point,
+    outbound::{
+        kafka::{
+            KafkaSettings,
+            cursor::{Cursor, CursorError, Position},
+            publisher::{Delivery, PublishError, Publisher},
+        },
+        postgres::{PostgresError, PostgresStore, append::to_i64, read, relay::Ownership},
+    },
+};
+
+/// How often an owner looks for events that nobody told it of, and measures its lag.
+const POLL: Duration = Duration::from_secs(1);
+/// How often a relay that owns nothing tries again.
+const STANDBY: Duration = Duration::from_millis(500);
+/// How long to wait after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of event data in one transaction, about.
+const BATCH_BYTES: i64 = 4 << 20;
+/// Events of one lane in one transaction, at least and at most.
+const BATCH_EVENTS: (i64, i64) = (16, 2_000);
+
+/// Publishes one group of lanes of one context.
+pub struct Relay {
+    /// The store to publish from.
+    pub store: PostgresStore,
+    /// Where to publish to.
+    pub kafka: KafkaSettings,
+    /// How.
+    pub delivery: Delivery,
+    /// Which group.
+    pub group: u16,
+    /// Tells of new events.
+    pub signal: Arc<RelaySignal>,
+    /// Is told how it goes.
+    pub health: Arc<dyn RelayHealth>,
+}
+
+/// Hears how a relay group does, for readiness.
+pub trait RelayHealth: Send + Sync {
+    /// It publishes, or stands by for another process that does.
+    fn ok(&self);
+    /// It can't publish.
+    fn failed(&self, detail: String);
+}
+
+/// Why a group is not published now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayError {
+    /// Postgres failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The cursor can't be read.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// The producer could not be opened, or was lost.
+    #[error("the producer failed: {0}")]
+    Producer(#[from] KafkaError),
+    /// See [`PublishError`].
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The store is not the one that was published from, or was restored to an earlier point.
+    #[error(
+        "the store does not hold event {} of lane {lane}, seq {}, which was published: it was restored to an earlier point, or is another store. Nothing is published until a person decides",
+        .position.id, .position.seq
+    )]
+    StoreBehind {
+        /// The lane.
+        lane: u16,
+        /// What the cursor says.
+        position: Position,
+    },
+    /// Another store's events were published under this topic prefix.
+    #[error(
+        "the topics carry events of the store {published}, not of {store}: use another TOPIC_PREFIX, or the store that belongs to it"
+    )]
+    OtherStore {
+        /// Of which store the cursor is.
+        published: Uuid,
+        /// This store.
+        store: Uuid,
+    },
+    /// A blocking task was cancelled or panicked.
+    #[error("the publishing task failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+struct Meters {
+    published: Counter,
+    batch: Histogram,
+    lag_events: Gauge,
+    lag_seconds: Gauge,
+    owned: Gauge,
+}
+
+impl Relay {
+    /// Runs until `stop`: owns the group when it can, publishes while it owns it.
+    pub async fn run(self, stop: CancellationToken) {
+        let labels = [("context", self.store.context().name().to_owned()), ("group", self.group.to_string())];
+        let meters = Meters {
+            published: counter!("orderflow_relay_published_total", &labels),
+            batch: histogram!("orderflow_relay_batch_size", &labels),
+            lag_events: gauge!("orderflow_relay_lag_events", &labels),
+            lag_seconds: gauge!("orderflow_relay_lag_seconds", &labels),
+            owned: gauge!("orderflow_relay_owned", &labels),
+        };
+        while !stop.is_cancelled() {
+            let pause = match Ownership::acquire(&self.store, self.group).await {
+                Ok(Some(ownership)) => {
+                    let result = self.own(&ownership, &meters, &stop).await;
+                    self.signal.set_owned(self.group, false);
+                    meters.owned.set(0);
+                    self.report(result)
+                }
+                Ok(None) => {
+                    self.health.ok();
+                    STANDBY
+                }
+                Err(error) => self.report(Err(error.into())),
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn report(&self, result: Result<(), RelayError>) -> Duration {
+        let Err(failed) = result else { return Duration::ZERO };
+        let (context, group) = (self.store.context(), self.group);
+        match &failed {
+            RelayError::StoreBehind { .. } | RelayError::OtherStore { .. } => {
+                error!(%context, group, error = %failed, "the relay refuses to publish");
+            }
+            _ => warn!(%context, group, error = %failed, "the relay starts over"),
+        }
+        self.health.failed(failed.to_string());
+        PAUSE
+    }
+
+    async fn own(&self, ownership: &Ownership, meters: &Meters, stop: &CancellationToken) -> Result<(), RelayError> {
+        crash_point("relay-owned");
+        let (publisher, cursor) = self.take_over().await?;
+        self.check_store(&cursor).await?;
+        let (context, group) = (self.store.context(), self.group);
+        info!(%context, group, "the relay owns its group");
+        self.signal.set_owned(self.group, true);
+        meters.owned.set(1);
+        self.health.ok();
+        let publishing = self.publish(publisher, cursor, meters, stop);
+        tokio::select! {
+            () = ownership.lost().cancelled() => {
+                warn!(%context, group, "the relay lost its group");
+                Ok(())
+            }
+            result = publishing => result,
+        }
+    }
+
+    /// Opens the producer, which ends whatever the last owner had begun, and only then reads the cursor.
+    async fn take_over(&self) -> Result<(Arc<Publisher>, Cursor), RelayError> {
+        let (kafka, context, group, delivery) = (self.kafka.clone(), self.store.context(), self.group, self.delivery);
+        let opened = tokio::task::spawn_blocking(move || {
+            let publisher = Publisher::open(&kafka, context, group, delivery)?;
+            crash_point("relay-fenced");
+            Ok::<_, RelayError>((Arc::new(publisher), Cursor::read(&kafka, context, group)?))
+        });
+        let (publisher, cursor) = opened.await??;
+        Ok((publisher, cursor.unwrap_or_else(|| Cursor::start(self.store.store_id()))))
+    }
+
+    async fn check_store(&self, cursor: &Cursor) -> Result<(), RelayError> {
+        if cursor.store_id != self.store.store_id() {
+            return Err(RelayError::OtherStore { published: cursor.store_id, store: self.store.store_id() });
+        }
+        for (lane, position) in &cursor.lanes {
+            let id = read::event_at(self.store.pool(), Lane(*lane), position.seq).await?;
+            if id != Some(position.id) {
+                return Err(RelayError::StoreBehind { lane: *lane, position: *position });
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        publisher: Arc<Publisher>,
+        mut cursor: Cursor,
+        meters: &Meters,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let lanes: Vec<Lane> =
+            self.store.lanes().all().filter(|lane| self.signal.group_of(*lane) == usize::from(self.group)).collect();
+        let mut limit = 256;
+        let mut ahead = None;
+        loop {
+            let events = match ahead.take() {
+                Some(events) => events,
+                None => self.next(&lanes, &cursor, limit).await?,
+            };
+            if events.is_empty() {
+                meters.lag_seconds.set(0);
+                meters.lag_events.set(0);
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    () = self.signal.woken(self.group) => {}
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+                continue;
+            }
+            let mut after = cursor.clone();
+            for event in &events {
+                after.lanes.insert(event.lane, Position { seq: event.seq, id: event.id.0 });
+            }
+            let count = to_i64(events.len() as u64);
+            limit = next_limit(&events, lanes.len());
+            note_lag(meters, &events);
+            let published = self.publish_one(&publisher, events, &after);
+            // A full batch has more behind it: read that while Kafka commits.
+            let next = async { if count >= limit { self.next(&lanes, &after, limit).await.map(Some) } else { Ok(None) } };
+            let (published, next) = tokio::join!(published, next);
+            if published? {
+                meters.published.increment(count.unsigned_abs());
+                meters.batch.record(u32::try_from(count).unwrap_or(u32::MAX));
+                cursor = after;
+                ahead = next?;
+            }
+        }
+    }
+
+    /// Publishes a batch; false when it was aborted and is to be tried again.
+    async fn publish_one(
+        &self,
+        publisher: &Arc<Publisher>,
+        events: Vec<RecordedEvent>,
+        after: &Cursor,
+    ) -> Result<bool, RelayError> {
+        let (publisher, after) = (Arc::clone(publisher), after.clone());
+        match tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await? {
+            Ok(()) => Ok(true),
+            Err(PublishError::Aborted(error)) => {
+                warn!(%error, "a batch was aborted and is published again");
+                tokio::time::sleep(PAUSE).await;
+                Ok(false)
+            }
+            Err(lost @ PublishError::Lost(_)) => Err(lost.into()),
+        }
+    }
+
+    async fn next(&self, lanes: &[Lane], cursor: &Cursor, limit: i64) -> Result<Vec<RecordedEvent>, RelayError> {
+        let (names, after): (Vec<_>, Vec<_>) = lanes.iter().map(|lane| (lane.as_i16(), to_i64(cursor.seq(*lane)))).unzip();
+        Ok(read::after_cursors(self.store.pool(), &names, &after, limit).await?)
+    }
+}
+
+/// How many events of each lane to take next, so that a transaction stays near [`BATCH_BYTES`].
+fn next_limit(events: &[RecordedEvent], lanes: usize) -> i64 {
+    let bytes: usize = events.iter().map(|event| event.data.get().len()).sum();
+    let average = to_i64((bytes / events.len().max(1)).max(1) as u64);
+    (BATCH_BYTES / average / to_i64(lanes.max(1) as u64)).clamp(BATCH_EVENTS.0, BATCH_EVENTS.1)
+}
+
+fn note_lag(meters: &Meters, events: &[RecordedEvent]) {
+    let oldest = events.iter().map(|event| event.recorded_at).min();
+    let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
+    meters.lag_seconds.set(age.as_secs_f64());
+    meters.lag_events.set(u32::try_from(events.len()).unwrap_or(u32::MAX));
+}

@@ -1,0 +1,114 @@
+//! Waking relays: from the writers of this process, and from those of others through Postgres.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{
+    application::lane::Lane,
+    outbound::postgres::{PostgresStore, relay},
+};
+
+/// Commits within this time are told to other processes by one NOTIFY.
+const COALESCE: Duration = Duration::from_millis(2);
+/// How long to wait after Postgres failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Tells the relay groups of one context that there is something to publish.
+#[derive(Debug)]
+pub struct RelaySignal {
+    groups: Vec<Group>,
+    /// Lanes moved that no relay of this process owns.
+    elsewhere: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    wake: Notify,
+    owned: AtomicBool,
+}
+
+impl RelaySignal {
+    /// For this many groups.
+    #[must_use]
+    pub fn new(groups: u16) -> Self {
+        Self { groups: (0..groups).map(|_| Group::default()).collect(), elsewhere: Notify::new() }
+    }
+
+    /// The group that publishes a lane.
+    #[must_use]
+    pub fn group_of(&self, lane: Lane) -> usize {
+        usize::from(lane.0) % self.groups.len()
+    }
+
+    /// Tells that these lanes have new events.
+    pub fn appended(&self, heads: &[(Lane, u64)]) {
+        for (lane, _) in heads {
+            let group = &self.groups[self.group_of(*lane)];
+            if group.owned.load(Ordering::Relaxed) {
+                group.wake.notify_one();
+            } else {
+                self.elsewhere.notify_one();
+            }
+        }
+    }
+
+    /// Waits until the group has something to publish.
+    pub async fn woken(&self, group: u16) {
+        self.groups[usize::from(group)].wake.notified().await;
+    }
+
+    /// Says whether a relay of this process owns the group.
+    pub fn set_owned(&self, group: u16, owned: bool) {
+        self.groups[usize::from(group)].owned.store(owned, Ordering::Relaxed);
+    }
+
+    /// Passes signals to and from other processes until `stop`.
+    pub async fn exchange(&self, store: &PostgresStore, stop: &CancellationToken) {
+        let run = async { tokio::join!(self.send(store), self.receive(store)) };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = run => {}
+        }
+    }
+
+    async fn send(&self, store: &PostgresStore) {
+        loop {
+            self.elsewhere.notified().await;
+            if let Err(error) = relay::notify(store).await {
+                warn!(%error, "other relays could not be told of new events: they will find them by polling");
+                tokio::time::sleep(PAUSE).await;
+            }
+            tokio::time::sleep(COALESCE).await;
+        }
+    }
+
+    async fn receive(&self, store: &PostgresStore) {
+        loop {
+            match relay::listen(store).await {
+                Ok(mut listener) => {
+                    // Something may have been appended before we listened.
+                    self.wake_all();
+                    while let Ok(notified) = listener.try_recv().await {
+                        // None: the connection was lost and made anew, and notices between are gone.
+                        let _ = notified;
+                        self.wake_all();
+                    }
+                }
+                Err(error) => warn!(%error, "can't listen for new events of other processes: polling finds them"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn wake_all(&self) {
+        for group in &self.groups {
+            group.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! One writer: takes what waits, decides it, appends it, answers.
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
+
+use chrono::{SubsecRound, Utc};
+use events::{Context, DomainEvent, StreamId};
+use lru::LruCache;
+use metrics::{Counter, Histogram, counter, histogram};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{
+    Committed, OnCommit, WriterConfig,
+    batch::{Basis, Outcome, Plan},
+};
+use crate::{
+    application::{
+        command::{Receipt, Refusal, Submission},
+        lane::Lane,
+        state::{self, LoadError, Versioned},
+    },
+    domain::Aggregate,
+    outbound::postgres::{
+        Obstacle, PostgresError, PostgresStore,
+        append::{Append, StoredAnswer},
+        read::{self, Snapshot},
+    },
+};
+
+/// How often a batch is decided anew before its callers are told to come back: each time another instance was faster.
+const ATTEMPTS: usize = 50;
+/// Rows that are read to follow another instance; behind by more, the cached aggregates are dropped and read again.
+const FOLLOW_ROWS: i64 = 2_000;
+/// How long the outcome of a lost append is looked for before the callers are told that it is unknown.
+const RESOLVE: Duration = Duration::from_secs(5);
+/// How long to wait between attempts to reach Postgres.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Snapshots that may wait to be stored; more are dropped, as they only save reading.
+const SNAPSHOT_QUEUE: usize = 256;
+
+/// Settings of a writer's connection, in milliseconds: a holder of locks that stalls is cut off.
+const CONNECTION_SETTINGS: [(&str, &str); 3] =
+    [("idle_in_transaction_session_timeout", "2000"), ("lock_timeout", "2000"), ("statement_timeout", "10000")];
+
+pub(super) struct Writer<A: Aggregate> {
+    context: Context,
+    store: PostgresStore,
+    config: WriterConfig,
+    on_commit: OnCommit<A>,
+    connection: Option<PgConnection>,
+    connection_name: String,
+    cache: LruCache<StreamId, Versioned<A>>,
+    /// The head of each lane as this writer left or last saw it; empty before it was read.
+    heads: Vec<u64>,
+    known_types: HashSet<&'static str>,
+    snapshots: mpsc::Sender<Snapshot>,
+    meters: Meters,
+}
+
+struct Meters {
+    batch_size: Histogram,
+    append_seconds: Histogram,
+    events: Counter,
+    redecided: Counter,
+}
+
+/// Why a batch could not be brought to an end.
+enum Failure {
+    /// Nothing was stored.
+    Unavailable,
+    /// Perhaps it was stored.
+    Unknown,
+    /// Something is wrong with the batch; nothing was stored.
+    Defect,
+}
+
+impl From<PostgresError> for Failure {
+    fn from(failed: PostgresError) -> Self {
+        match failed {
+            PostgresError::Unavailable(_) | PostgresError::Conflict(_) => Self::Unavailable,
+            PostgresError::Unique(_) | PostgresError::Defect(_) => {
+                error!(error = %failed, "a writer's statement failed");
+                Self::Defect
+            }
+        }
+    }
+}
+
+impl<A: Aggregate> Writer<A> {
+    pub(super) fn new(store: PostgresStore, config: WriterConfig, on_commit: OnCommit<A>) -> Self {
+        let context = store.context();
+        let (snapshots, queue) = mpsc::channel(SNAPSHOT_QUEUE);
+        tokio::spawn(keep_snapshots(store.clone(), queue));
+        let label = context.name();
+        Self {
+            context,
+            config,
+            on_commit,
+            connection: None,
+            connection_name: format!("orderflow-{context}-writer-{}", Uuid::now_v7().simple()),
+            cache: LruCache::new(NonZeroUsize::new(config.cache).unwrap_or(NonZeroUsize::MIN)),
+            heads: Vec::new(),
+            known_types: HashSet::new(),
+            snapshots,
+            meters: Meters {
+                batch_size: histogram!("orderflow_batch_size", "context" => label),
+                append_seconds: histogram!("orderflow_append_seconds", "context" => label),
+                events: counter!("orderflow_events_appended_total", "context" => label),
+                redecided: counter!("orderflow_batches_redecided_total", "context" => label),
+            },
+            store,
+        }
+    }
+
+    pub(super) async fn run(mut self, mailbox: &mut mpsc::Receiver<Submission<A>>) {
+        let mut waiting = Vec::with_capacity(self.config.batch_commands);
+        loop {
+            let room = self.config.batch_commands.saturating_sub(waiting.len());
+            if waiting.is_empty() {
+                if mailbox.recv_many(&mut waiting, room).await == 0 {
+                    return;
+                }
+            } else {
+                while waiting.len() < self.config.batch_commands
+                    && let Ok(submission) = mailbox.try_recv()
+                {
+                    waiting.push(submission);
+                }
+            }
+            self.meters.batch_size.record(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
+            waiting = self.batch(waiting).await;
+        }
+    }
+
+    /// Executes a batch and answers it; gives back what must wait for the next one.
+    async fn batch(&mut self, mut submissions: Vec<Submission<A>>) -> Vec<Submission<A>> {
+        // A caller that has gone (its request timed out) gets no command executed behind its back.
+        submissions.retain(|submission| !submission.reply.is_closed());
+        let mut known = HashMap::new();
+        let result = self.settle(&mut submissions, &mut known).await;
+        self.cache_all(known);
+        match result {
+            Ok(deferred) => deferred,
+            Err(Failure::Unavailable) => refuse_all(submissions, &Refusal::Unavailable),
+            Err(Failure::Unknown) => refuse_all(submissions, &Refusal::Unknown),
+            Err(Failure::Defect) => {
+                self.forget();
+                if submissions.len() == 1 {
+                    return refuse_all(submissions, &Refusal::Failed);
+                }
+                warn!(context = %self.context, commands = submissions.len(), "a batch failed: its commands run one by one");
+                let mut deferred = Vec::new();
+                for submission in submissions {
+                    deferred.extend(Box::pin(self.batch(vec![submission])).await);
+                }
+                deferred
+            }
+        }
+    }
+
+    /// Decides and appends until nothing stands in the way. What was answered has left `submissions`.
+    async fn settle(
+        &mut self,
+        submissions: &mut Vec<Submission<A>>,
+        known: &mut HashMap<StreamId, Versioned<A>>,
+    ) -> Result<Vec<Submission<A>>, Failure> {
+        for attempt in 0..ATTEMPTS {
+            if submissions.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.connect().await?;
+            self.gather(submissions, known).await?;
+            let basis = Basis {
+                lanes: self.store.lanes(),
+                heads: &self.heads,
+                known,
+                known_types: &self.known_types,
+                now: Utc::now().trunc_subsecs(6),
+                max_bytes: self.config.batch_bytes,
+            };
+            let plan = basis.decide(submissions);
+            match self.append(&plan.append).await? {
+                Some(obstacles) if obstacles.is_empty() => return Ok(self.conclude(plan, submissions, known)),
+                Some(obstacles) => self.clear(&obstacles, &plan, submissions, known).await?,
+                // A conflict with another instance: nothing was stored.
+                None => {}
+            }
+            self.meters.redecided.increment(1);
+            if attempt > 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        Ok(refuse_all(std::mem::take(submissions), &Refusal::Overloaded))
+    }
+
+    async fn connect(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            let connected = self.store.connect(&self.connection_name, &CONNECTION_SETTINGS).await;
+            let connection = connected.inspect_err(|error| warn!(%error, context = %self.context, "no connection to write"))?;
+            self.connection = Some(connection);
+        }
+        if self.heads.is_empty() {
+            self.heads = read::heads(self.store.pool(), self.store.lanes().count()).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the aggregates of the batch together: from the cache, else from the store. One that a command is about to
+    /// make is not looked for: the append finds it if it is there.
+    async fn gather(
+        &mut self,
+        submissions: &mut Vec<Submission<A>>,
+        known: &mut HashMap<StreamId, Versioned<A>>,
+    ) -> Result<(), Failure> {
+        let mut missing = Vec::new();
+        for submission in &*submissions {
+            let stream = submission.stream;
+            if known.contains_key(&stream) || missing.contains(&stream) {
+                continue;
+            }
+            if let Some(cached) = self.cache.pop(&stream) {
+                known.insert(stream, cached);
+            } else if !submission.request.creates {
+                missing.push(stream);
+            }
+        }
+        self.read(missing, submissions, known).await
+    }
+
+    async fn read(
+        &mut self,
+        missing: Vec<StreamId>,
+        submissions: &mut Vec<Submission<A>>,
+        known: &mut HashMap<StreamId, Versioned<A>>,
+    ) -> Result<(), Failure> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        match state::load(self.store.pool(), &missing).await {
+            Ok(states) => known.extend(states),
+            Err(LoadError::Postgres(failed)) => return Err(failed.into()),
+            // One unreadable stream is no reason to refuse the others.
+            Err(LoadError::Decode { .. }) => {
+                for stream in missing {
+                    match state::load(self.store.pool(), &[stream]).await {
+                        Ok(states) => known.extend(states),
+                        Err(LoadError::Postgres(failed)) => return Err(failed.into()),
+                        Err(failed @ LoadError::Decode { .. }) => {
+                            error!(error = %failed, context = %self.context, "a stream can't be read");
+                            let unreadable = submissions.extract_if(.., |submission| submission.stream == stream);
+                            refuse_all(unreadable.collect(), &Refusal::Failed);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends; none when it met a conflict and had no effect.
+    async fn append(&mut self, append: &Append) -> Result<Option<Vec<Obstacle>>, Failure> {
+        let Some(connection) = &mut self.connection else { return Err(Failure::Unavailable) };
+        let started = Instant::now();
+        let result = append.run(connection, Utc::now().date_naive()).await;
+        self.meters.append_seconds.record(started.elapsed());
+        match result {
+            Ok(obstacles) => Ok(Some(obstacles)),
+            Err(PostgresError::Conflict(error)) => {
+                warn!(%error, context = %self.context, "an append met a conflict");
+                Ok(None)
+            }
+            Err(PostgresError::Unavailable(error)) => {
+                warn!(%error, context = %self.context, "the connection was lost during an append");
+                self.connection = None;
+                self.resolve(append).await
+            }
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// Finds out whether an append whose answer was lost took effect: first ends whatever the old session still does.
+    async fn resolve(&mut self, append: &Append) -> Result<Option<Vec<Obstacle>>, Failure> {
+        let Some((lane, seq, id)) = append.last_event() else { return Err(Failure::Unavailable) };
+        let deadline = Instant::now() + RESOLVE;
+        while Instant::now() < deadline {
+            let pool = self.store.pool();
+            let found = async {
+                end_session(pool, &self.connection_name).await?;
+                read::event_at(pool, lane, seq).await
+            };
+            match found.await {
+                Ok(found) if found == Some(id) => {
+                    info!(context = %self.context, "the lost append had been stored");
+                    return Ok(Some(Vec::new()));
+                }
+                Ok(_) => return Ok(None),
+                Err(_) => tokio::time::sleep(RECONNECT_PAUSE).await,
+            }
+        }
+        Err(Failure::Unknown)
+    }
+
+    /// Takes the obstacles out of the way, so that the batch can be decided again.
+    async fn clear(
+        &mut self,
+        obstacles: &[Obstacle],
+        plan: &Plan<A>,
+        submissions: &mut Vec<Submission<A>>,
+        known: &mut HashMap<StreamId, Versioned<A>>,
+    ) -> Result<(), Failure> {
+        let mut refused = HashMap::new();
+        let mut exist = Vec::new();
+        let mut moved = false;
+        for obstacle in obstacles {
+            match obstacle {
+                Obstacle::Head(lane, head) => {
+                    moved = true;
+                    self.follow(*lane, *head, known).await?;
+                }
+                Obstacle::Stream(stream) => exist.push(*stream),
+                Obstacle::Key(answer) => answer_with(answer, submissions, &mut refused),
+                Obstacle::Claim(_) => {}
+            }
+        }
+        // What was decided on an old head is decided again before a claim is refused for it.
+        let claims = obstacles.iter().filter_map(|obstacle| match obstacle {
+            Obstacle::Claim(position) if !moved && exist.is_empty() => plan.claims.get(*position),
+            _ => None,
+        });
+        for (index, kind) in claims {
+            refused.entry(*index).or_insert_with(|| Err(Refusal::rule(&A::claim_refused(*kind))));
+        }
+        for (index, submission) in std::mem::take(submissions).into_iter().enumerate() {
+            match refused.remove(&index) {
+                Some(answer) => drop(submission.reply.send(answer)),
+                None => submissions.push(submission),
+            }
+        }
+        self.read(exist, submissions, known).await
+    }
+
+    /// Another instance has appended to a lane: brings what is cached of it up to date.
+    async fn follow(&mut self, lane: Lane, head: u64, known: &mut HashMap<StreamId, Versioned<A>>) -> Result<(), Failure> {
+        let seen = self.heads[usize::from(lane.0)];
+        let tail = if head < seen || to_rows(head - seen) > FOLLOW_ROWS {
+            None
+        } else {
+            let tail = read::lane_tail(self.store.pool(), lane, seen, FOLLOW_ROWS).await?;
+            // Someone may have appended since: then the rest would be missing.
+            (to_rows(tail.len() as u64) < FOLLOW_ROWS).then_some(tail)
+        };
+        let Some(tail) = tail else {
+            self.drop_lane(lane, known);
+            self.heads[usize::from(lane.0)] = head;
+            return Ok(());
+        };
+        for event in &tail {
+            let cached = known.remove(&event.stream).map(|state| (true, state));
+            let Some((in_batch, state)) = cached.or_else(|| self.cache.pop(&event.stream).map(|state| (false, state))) else {
+                continue;
+            };
+            match state.apply(event) {
+                Ok(state) if in_batch => drop(known.insert(event.stream, state)),
+                Ok(state) => drop(self.cache.put(event.stream, state)),
+                // It stays out of the cache, and whoever wants it meets the error at loading.
+                Err(failed) => error!(error = %failed, "an event of another instance can't be read"),
+            }
+        }
+        self.heads[usize::from(lane.0)] = tail.last().map_or(head, |event| event.seq);
+        Ok(())
+    }
+
+    fn drop_lane(&mut self, lane: Lane, known: &mut HashMap<StreamId, Versioned<A>>) {
+        let lanes = self.store.lanes();
+        known.retain(|stream, _| lanes.of(*stream) != lane);
+        let stale: Vec<_> = self.cache.iter().map(|(stream, _)| *stream).filter(|stream| lanes.of(*stream) == lane).collect();
+        for stream in stale {
+            self.cache.pop(&stream);
+        }
+    }
+
+    /// The batch is in: answers everyone, and gives back what was deferred.
+    fn conclude(
+        &mut self,
+        plan: Plan<A>,
+        submissions: &mut Vec<Submission<A>>,
+        known: &mut HashMap<StreamId, Versioned<A>>,
+    ) -> Vec<Submission<A>> {
+        self.meters.events.increment(plan.append.events() as u64);
+        for (lane, head) in &plan.heads {
+            self.heads[usize::from(lane.0)] = *head;
+        }
+        for event_type in <A::Event as DomainEvent>::TYPES {
+            if plan.append.new_types.iter().any(|stored| stored == event_type) {
+                self.known_types.insert(event_type);
+            }
+        }
+        let heads: Vec<_> = plan.heads.into_iter().collect();
+        if !heads.is_empty() {
+            let mut changed = plan.staged.iter().map(|(stream, changed)| (*stream, changed.version, &changed.state));
+            (self.on_commit)(Committed { heads: &heads, changed: &mut changed });
+        }
+        let mut deferred = Vec::new();
+        for (submission, outcome) in submissions.drain(..).zip(plan.outcomes) {
+            match outcome {
+                Outcome::Accepted(receipt) => drop(submission.reply.send(Ok(receipt))),
+                Outcome::Refused(refusal) => drop(submission.reply.send(Err(refusal))),
+                Outcome::Deferred => deferred.push(submission),
+            }
+        }
+        for (stream, changed) in plan.staged {
+            self.snapshot(stream, known.get(&stream).map_or(0, |before| before.version), &changed);
+            known.insert(stream, changed);
+        }
+        deferred
+    }
+
+    fn snapshot(&self, stream: StreamId, before: u64, after: &Versioned<A>) {
+        let every = self.config.snapshot_every;
+        if every == 0 || after.version / every == before / every {
+            return;
+        }
+        match after.snapshot(stream) {
+            Ok(snapshot) => drop(self.snapshots.try_send(snapshot)),
+            Err(error) => warn!(%error, context = %self.context, "a state can't be serialised for a snapshot"),
+        }
+    }
+
+    fn cache_all(&mut self, known: HashMap<StreamId, Versioned<A>>) {
+        for (stream, state) in known {
+            self.cache.put(stream, state);
+        }
+    }
+
+    /// Drops all that was cached, after something that should not have happened.
+    fn forget(&mut self) {
+        self.cache.clear();
+        self.heads.clear();
+        self.known_types.clear();
+    }
+}
+
+fn to_rows(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn refuse_all<A: Aggregate>(submissions: Vec<Submission<A>>, refusal: &Refusal) -> Vec<Submission<A>> {
+    for submission in submissions {
+        let _ = submission.reply.send(Err(refusal.clone()));
+    }
+    Vec::new()
+}
+
+/// Answers whoever asked under a key that has an answer already.
+fn answer_with<A: Aggregate>(
+    stored: &StoredAnswer,
+    submissions: &[Submission<A>],
+    refused: &mut HashMap<usize, Result<Receipt, Refusal>>,
+) {
+    for (index, submission) in submissions.iter().enumerate() {
+        let Some(key) = submission.request.key.filter(|key| key.id == stored.key) else { continue };
+        let answer = if key.request == stored.request {
+            let StoredAnswer { stream, version, lane, seq, created, .. } = *stored;
+            Ok(Receipt { stream, version, lane, seq, created, replayed: true })
+        } else {
+            Err(Refusal::KeyReused)
+        };
+        refused.insert(index, answer);
+    }
+}
+
+/// Ends the session of a lost connection and waits until it is gone, so that nothing of it can take effect later.
+async fn end_session(pool: &sqlx::PgPool, name: &str) -> Result<(), PostgresError> {
+    sqlx::query_scalar!(
+        r#"SELECT pg_terminate_backend(pid, 2000) AS "ended!" FROM pg_stat_activity WHERE application_name = $1"#,
+        name,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(())
+}
+
+async fn keep_snapshots(store: PostgresStore, mut queue: mpsc::Receiver<Snapshot>) {
+    while let Some(snapshot) = queue.recv().await {
+        if let Err(error) = read::save_snapshot(store.pool(), &snapshot).await {
+            warn!(%error, context = %store.context(), "a snapshot could not be kept");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! How callers reach the service.
+
+pub mod http;

@@ -1,0 +1,231 @@
+//! Commands over HTTP: one body type each, submitted one by one here and line by line in [`super::batch`].
+
+mod orders;
+mod products;
+mod users;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json as JsonBody,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use service_kit::{
+    auth::{Principal, Role},
+    json::{Json, Path},
+    problem::Problem,
+    routes::Routes,
+    trace::TraceContext,
+};
+use uuid::Uuid;
+
+pub use self::{
+    orders::{CancelOrder, ConfirmOrder, DeliverOrder, PlaceOrder, ReturnOrder, ShipOrder},
+    products::{AdjustStock, ChangeProduct, CommitStock, CreateProduct, DiscontinueProduct, ReleaseStock, ReserveStock},
+    users::{ChangeUser, DeactivateUser, RegisterUser},
+};
+use super::problems;
+use crate::application::{
+    command::{Receipt, Request},
+    commands::Commands,
+    writer::{Admission, Answer},
+};
+
+/// The longest idempotency key, in characters.
+const MAX_KEY: usize = 128;
+/// How far a caller's clock may be ahead of ours.
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
+/// Set to `true` on an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A command as a caller sends it.
+pub trait CommandBody: DeserializeOwned + Serialize + Send + Sync + 'static {
+    /// Its name in `POST /v1/commands`.
+    const NAME: &'static str;
+    /// Who may send it.
+    const ROLES: &'static [Role];
+    /// The path segment of its context.
+    const SEGMENT: &'static str;
+    /// Whether it makes an aggregate: then the id is in the body, or up to us.
+    const CREATES: bool = false;
+    /// The status of an answer when something happened.
+    const STATUS: StatusCode = if Self::CREATES { StatusCode::CREATED } else { StatusCode::OK };
+
+    /// When it happened, if the caller says so.
+    fn occurred_at(&self) -> Option<DateTime<Utc>>;
+
+    /// The id that the caller gives to what is made.
+    fn given_id(&self) -> Option<Uuid> {
+        None
+    }
+
+    /// Submits it to its writer.
+    fn submit(self, commands: &Commands, call: &Call, target: Target) -> impl Future<Output = Result<Answer, Problem>> + Send;
+}
+
+/// What comes with a body.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who calls.
+    pub principal: Principal,
+    /// The aggregate named in the path, or in the line.
+    pub id: Option<Uuid>,
+    /// The reservation named in the path.
+    pub reservation: Option<Uuid>,
+    /// The idempotency key.
+    pub key: Option<String>,
+    /// The version that the aggregate must have.
+    pub if_match: Option<u64>,
+    /// The trace that the call is part of.
+    pub trace: TraceContext,
+    /// What to do when too many commands wait.
+    pub admission: Admission,
+}
+
+/// The aggregate that a command is for, and what its writer must know of the call.
+#[derive(Debug)]
+pub struct Target {
+    /// The aggregate.
+    pub id: Uuid,
+    /// What its writer must know.
+    pub request: Request,
+}
+
+/// The body of an answer.
+#[derive(Debug, Serialize)]
+pub struct Accepted {
+    /// The aggregate.
+    pub id: Uuid,
+    /// Its version.
+    pub version: u64,
+    /// Its lane.
+    pub lane: u16,
+    /// The seq of the last event; null when there was nothing to do.
+    pub seq: Option<u64>,
+}
+
+impl From<&Receipt> for Accepted {
+    fn from(receipt: &Receipt) -> Self {
+        Self { id: receipt.stream, version: receipt.version, lane: receipt.lane.0, seq: receipt.seq }
+    }
+}
+
+/// The endpoints.
+pub(super) fn routes() -> Routes<Arc<Commands>> {
+    Routes::new().merge(users::routes()).merge(products::routes()).merge(orders::routes())
+}
+
+/// Authorises and submits a command. When this returns, the command has its place in the order of its stream.
+pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, body: B) -> Result<Answer, Problem> {
+    call.principal.require(B::ROLES)?;
+    let occurred_at = body.occurred_at();
+    if let Some(at) = occurred_at {
+        call.principal.require(&[Role::Staff, Role::Service])?;
+        if at > Utc::now() + CLOCK_SKEW {
+            return Err(Problem::invalid_field("/occurred_at", "is in the future"));
+        }
+    }
+    let key = call.key.as_deref().map(|key| {
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let target = call.id.unwrap_or_default();
+        let if_match = call.if_match.unwrap_or_default().to_be_bytes();
+        let parts: [&[u8]; 4] = [B::NAME.as_bytes(), target.as_bytes(), &if_match, &json];
+        commands.digests.key(call.principal.subject(), key, &parts)
+    });
+    let id = match (B::CREATES, call.id.or_else(|| body.given_id())) {
+        (_, Some(id)) if id.is_nil() => return Err(Problem::invalid_field("/id", "must not be the nil UUID")),
+        (_, Some(id)) => id,
+        (true, None) => key.map_or_else(Uuid::now_v7, |key| commands.digests.derived_id(key.id)),
+        (false, None) => return Err(Problem::invalid_field("/id", "is missing: the aggregate that the command is for")),
+    };
+    let request = Request {
+        creates: B::CREATES,
+        expected: call.if_match,
+        key,
+        occurred_at,
+        correlation_id: trace_uuid(&call.trace),
+        causation_id: None,
+        traceparent: Some(call.trace.to_string()),
+    };
+    body.submit(commands, call, Target { id, request }).await
+}
+
+/// What one request sets in motion shares its trace id, which is a UUID's worth of bits.
+fn trace_uuid(trace: &TraceContext) -> Uuid {
+    Uuid::try_parse(&trace.trace_id()).unwrap_or_else(|_| Uuid::now_v7())
+}
+
+/// The handler of a command's endpoint.
+pub(super) async fn command<B: CommandBody>(
+    State(commands): State<Arc<Commands>>,
+    principal: Principal,
+    trace: TraceContext,
+    headers: HeaderMap,
+    Path(path): Path<HashMap<String, Uuid>>,
+    Json(body): Json<B>,
+) -> Result<Response, Problem> {
+    let call = Call {
+        principal,
+        id: path.get("id").copied(),
+        reservation: path.get("reservation").copied(),
+        key: idempotency_key(&headers)?,
+        if_match: if_match(&headers)?,
+        trace,
+        admission: Admission::Refuse,
+    };
+    let answer = execute(&commands, &call, body).await?;
+    let receipt = answer.await.map_err(|refusal| problems::refused(&refusal))?;
+    Ok(accepted::<B>(&receipt))
+}
+
+fn accepted<B: CommandBody>(receipt: &Receipt) -> Response {
+    let status = status::<B>(receipt);
+    let headers = [
+        (header::LOCATION, format!("/v1/{}/{}", B::SEGMENT, receipt.stream)),
+        (header::ETAG, format!("\"{}\"", receipt.version)),
+    ];
+    let mut response = (status, headers, JsonBody(Accepted::from(receipt))).into_response();
+    if receipt.replayed {
+        response.headers_mut().insert(REPLAYED, http::HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A command that found nothing to do has made nothing.
+pub(super) fn status<B: CommandBody>(receipt: &Receipt) -> StatusCode {
+    if receipt.seq.is_some() { B::STATUS } else { StatusCode::OK }
+}
+
+/// Checks an idempotency key.
+pub(super) fn checked_key(key: &str) -> Result<String, Problem> {
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::invalid_parameter(
+            "Idempotency-Key",
+            format!("must be 1 to {MAX_KEY} visible ASCII characters without spaces"),
+        ));
+    }
+    Ok(key.to_owned())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    headers.get("idempotency-key").map(|value| checked_key(value.to_str().unwrap_or_default())).transpose()
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let version = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    version.map(Some).ok_or_else(|| Problem::invalid_parameter("If-Match", "must be one version in quotes, such as \"3\""))
+}
+
+/// A body without content of its own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {
+    /// When it happened, if not now: staff and services only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<DateTime<Utc>>,
+}

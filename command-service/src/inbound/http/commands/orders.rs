@@ -1,0 +1,257 @@
+//! Commands on orders.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use events::{
+    Currency, Money, ProductId, Quantity, ReturnId, UserId,
+    orders::Fulfilment,
+    text::{Carrier, Reason, TrackingCode},
+};
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use service_kit::{
+    auth::Role::{self, Customer, Service, Staff},
+    problem::Problem,
+    routes::Routes,
+};
+use uuid::Uuid;
+
+use super::{Call, CommandBody, Empty, Target, command};
+use crate::{
+    application::{commands::Commands, writer::Answer},
+    domain::order::{self, Command, MAX_LINES, NewLine, Return},
+    inbound::http::problems,
+};
+
+pub(super) fn routes() -> Routes<Arc<Commands>> {
+    Routes::new()
+        .route(Method::POST, "/v1/orders", PlaceOrder::ROLES, command::<PlaceOrder>)
+        .route(Method::POST, "/v1/orders/{id}/confirm", ConfirmOrder::ROLES, command::<ConfirmOrder>)
+        .route(Method::POST, "/v1/orders/{id}/cancel", CancelOrder::ROLES, command::<CancelOrder>)
+        .route(Method::POST, "/v1/orders/{id}/ship", ShipOrder::ROLES, command::<ShipOrder>)
+        .route(Method::POST, "/v1/orders/{id}/deliver", DeliverOrder::ROLES, command::<DeliverOrder>)
+        .route(Method::POST, "/v1/orders/{id}/returns", ReturnOrder::ROLES, command::<ReturnOrder>)
+}
+
+/// `POST /v1/orders`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceOrder {
+    id: Option<Uuid>,
+    user_id: Option<UserId>,
+    #[serde(default)]
+    fulfilment: Fulfilment,
+    currency: Option<Currency>,
+    lines: Vec<Line>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// One line of [`PlaceOrder`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    product_id: ProductId,
+    quantity: Quantity,
+    unit_price: Option<Money>,
+}
+
+/// `POST /v1/orders/{id}/confirm`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfirmOrder(Empty);
+
+/// `POST /v1/orders/{id}/cancel`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOrder {
+    reason: Reason,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/orders/{id}/ship`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipOrder {
+    carrier: Option<Carrier>,
+    tracking: Option<TrackingCode>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/orders/{id}/deliver`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeliverOrder(Empty);
+
+/// `POST /v1/orders/{id}/returns`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnOrder {
+    return_id: Option<ReturnId>,
+    lines: Vec<ReturnLine>,
+    reason: Option<Reason>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// One line of [`ReturnOrder`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReturnLine {
+    line: u16,
+    quantity: Quantity,
+}
+
+impl CommandBody for PlaceOrder {
+    const NAME: &'static str = "place-order";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const SEGMENT: &'static str = "orders";
+    const CREATES: bool = true;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    fn given_id(&self) -> Option<Uuid> {
+        self.id
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        let user_id = self.permitted(call)?;
+        if self.lines.len() > MAX_LINES {
+            return Err(Problem::invalid_field(
+                "/lines",
+                format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
+            ));
+        }
+        let customer = match user_id {
+            None => order::Customer::Guest,
+            Some(id) => {
+                let standing = commands.standings.get(&[id.0]).await.map_err(problems::read_failed)?;
+                let standing = standing.first().copied().unwrap_or(order::Standing::Unknown);
+                order::Customer::User { id, standing }
+            }
+        };
+        let products: Vec<Uuid> = self.lines.iter().map(|line| line.product_id.0).collect();
+        let quotes = commands.quotes.get(&products).await.map_err(problems::read_failed)?;
+        let lines = self.lines.into_iter().zip(quotes).map(|(line, quote)| NewLine {
+            product_id: line.product_id,
+            quantity: line.quantity,
+            quote,
+            negotiated: line.unit_price,
+        });
+        let place = order::PlaceOrder { customer, fulfilment: self.fulfilment, currency: self.currency, lines: lines.collect() };
+        send(commands, call, target, Command::Place(place)).await
+    }
+}
+
+impl PlaceOrder {
+    /// Who the order is for, after checking what a customer may ask for.
+    fn permitted(&self, call: &Call) -> Result<Option<UserId>, Problem> {
+        if !call.principal.is_customer_only() {
+            return Ok(self.user_id);
+        }
+        let own = call.principal.subject_id().ok_or_else(|| Problem::forbidden("The token's subject is no user id."))?;
+        if self.user_id.is_some_and(|user| user.0 != own) {
+            return Err(Problem::not_found("There is no such user."));
+        }
+        if self.fulfilment == Fulfilment::External {
+            return Err(Problem::forbidden("Only staff and services may place external orders."));
+        }
+        if self.lines.iter().any(|line| line.unit_price.is_some()) {
+            return Err(Problem::forbidden("Only staff and services may give negotiated prices."));
+        }
+        Ok(Some(UserId(own)))
+    }
+}
+
+impl CommandBody for ConfirmOrder {
+    const NAME: &'static str = "confirm-order";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "orders";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.0.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::Confirm).await
+    }
+}
+
+impl CommandBody for CancelOrder {
+    const NAME: &'static str = "cancel-order";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const SEGMENT: &'static str = "orders";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        if call.principal.is_customer_only() {
+            let owner = commands.owner_of_order(target.id).await.map_err(problems::read_failed)?;
+            if !owner.is_some_and(|owner| call.principal.may_act_for(owner.0)) {
+                return Err(Problem::not_found("There is no such order."));
+            }
+        }
+        send(commands, call, target, Command::Cancel { reason: self.reason }).await
+    }
+}
+
+impl CommandBody for ShipOrder {
+    const NAME: &'static str = "ship-order";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "orders";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::Ship { carrier: self.carrier, tracking: self.tracking }).await
+    }
+}
+
+impl CommandBody for DeliverOrder {
+    const NAME: &'static str = "deliver-order";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "orders";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.0.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::Deliver).await
+    }
+}
+
+impl CommandBody for ReturnOrder {
+    const NAME: &'static str = "return-order";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "orders";
+    const STATUS: StatusCode = StatusCode::CREATED;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        if self.lines.len() > MAX_LINES {
+            return Err(Problem::invalid_field(
+                "/lines",
+                format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
+            ));
+        }
+        // Without an id of the caller's, the idempotency key makes a repeated return the same one.
+        let derived = target.request.key.map(|key| commands.digests.derived_id(key.id));
+        let return_id = self.return_id.unwrap_or_else(|| ReturnId(derived.unwrap_or_else(Uuid::now_v7)));
+        let lines = self.lines.iter().map(|line| (line.line, line.quantity)).collect();
+        send(commands, call, target, Command::Return(Return { return_id, lines, reason: self.reason })).await
+    }
+}
+
+async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
+    let submitted = commands.orders.submit(target.id, command, target.request, call.admission).await;
+    submitted.map_err(|refusal| problems::refused(&refusal))
+}

@@ -1,0 +1,228 @@
+//! Commands on products.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use events::{
+    Money, OrderId, ProductId, Quantity, ReservationId,
+    products::AdjustmentReason,
+    text::{ProductName, Sku},
+};
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use service_kit::{
+    auth::Role::{self, Service, Staff},
+    problem::Problem,
+    routes::Routes,
+};
+use uuid::Uuid;
+
+use super::{Call, CommandBody, Empty, Target, command};
+use crate::{
+    application::{commands::Commands, writer::Answer},
+    domain::product::{Command, Reserve, StockDelta},
+    inbound::http::problems,
+};
+
+pub(super) fn routes() -> Routes<Arc<Commands>> {
+    Routes::new()
+        .route(Method::POST, "/v1/products", CreateProduct::ROLES, command::<CreateProduct>)
+        .route(Method::PATCH, "/v1/products/{id}", ChangeProduct::ROLES, command::<ChangeProduct>)
+        .route(Method::POST, "/v1/products/{id}/stock-adjustments", AdjustStock::ROLES, command::<AdjustStock>)
+        .route(Method::POST, "/v1/products/{id}/discontinue", DiscontinueProduct::ROLES, command::<DiscontinueProduct>)
+        .route(Method::POST, "/v1/products/{id}/reservations", ReserveStock::ROLES, command::<ReserveStock>)
+        .route(Method::POST, "/v1/products/{id}/reservations/{reservation}/release", ReleaseStock::ROLES, command::<ReleaseStock>)
+        .route(Method::POST, "/v1/products/{id}/reservations/{reservation}/commit", CommitStock::ROLES, command::<CommitStock>)
+}
+
+/// `POST /v1/products`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProduct {
+    id: Option<Uuid>,
+    sku: Sku,
+    name: ProductName,
+    price: Money,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `PATCH /v1/products/{id}`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeProduct {
+    name: Option<ProductName>,
+    price: Option<Money>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/products/{id}/stock-adjustments`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustStock {
+    delta: StockDelta,
+    reason: AdjustmentReason,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/products/{id}/discontinue`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DiscontinueProduct(Empty);
+
+/// `POST /v1/products/{id}/reservations`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveStock {
+    reservation_id: ReservationId,
+    order_id: OrderId,
+    quantity: Quantity,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/products/{id}/reservations/{reservation}/release`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseStock {
+    reservation_id: Option<ReservationId>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/products/{id}/reservations/{reservation}/commit`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitStock {
+    reservation_id: Option<ReservationId>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+impl CommandBody for CreateProduct {
+    const NAME: &'static str = "create-product";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "products";
+    const CREATES: bool = true;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    fn given_id(&self) -> Option<Uuid> {
+        self.id
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::Create { sku: self.sku, name: self.name, price: self.price }).await
+    }
+}
+
+impl CommandBody for ChangeProduct {
+    const NAME: &'static str = "change-product";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "products";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        if self.name.is_none() && self.price.is_none() {
+            return Err(Problem::invalid_request("Give a name, a price, or both."));
+        }
+        send(commands, call, target, Command::Change { name: self.name, price: self.price }).await
+    }
+}
+
+impl CommandBody for AdjustStock {
+    const NAME: &'static str = "adjust-stock";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "products";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::AdjustStock { delta: self.delta, reason: self.reason }).await
+    }
+}
+
+impl CommandBody for DiscontinueProduct {
+    const NAME: &'static str = "discontinue-product";
+    const ROLES: &'static [Role] = &[Staff, Service];
+    const SEGMENT: &'static str = "products";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.0.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        send(commands, call, target, Command::Discontinue).await
+    }
+}
+
+impl CommandBody for ReserveStock {
+    const NAME: &'static str = "reserve-stock";
+    const ROLES: &'static [Role] = &[Service];
+    const SEGMENT: &'static str = "products";
+    const STATUS: StatusCode = StatusCode::CREATED;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        let command = Command::Reserve(Reserve {
+            product_id: ProductId(target.id),
+            reservation_id: self.reservation_id,
+            order_id: self.order_id,
+            quantity: self.quantity,
+        });
+        send(commands, call, target, command).await
+    }
+}
+
+impl CommandBody for ReleaseStock {
+    const NAME: &'static str = "release-stock";
+    const ROLES: &'static [Role] = &[Service];
+    const SEGMENT: &'static str = "products";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        let reservation_id = reservation(call, self.reservation_id)?;
+        send(commands, call, target, Command::Release { reservation_id }).await
+    }
+}
+
+impl CommandBody for CommitStock {
+    const NAME: &'static str = "commit-stock";
+    const ROLES: &'static [Role] = &[Service];
+    const SEGMENT: &'static str = "products";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        let reservation_id = reservation(call, self.reservation_id)?;
+        send(commands, call, target, Command::Commit { reservation_id }).await
+    }
+}
+
+/// Named by the path, or in a line of `/v1/commands` by the data.
+fn reservation(call: &Call, in_body: Option<ReservationId>) -> Result<ReservationId, Problem> {
+    let in_path = call.reservation.map(ReservationId);
+    match (in_path, in_body) {
+        (Some(path), Some(body)) if path != body => {
+            Err(Problem::invalid_field("/reservation_id", "is another reservation than the path's"))
+        }
+        (Some(id), _) | (None, Some(id)) => Ok(id),
+        (None, None) => Err(Problem::invalid_field("/reservation_id", "is missing")),
+    }
+}
+
+async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
+    let submitted = commands.products.submit(target.id, command, target.request, call.admission).await;
+    submitted.map_err(|refusal| problems::refused(&refusal))
+}

@@ -1,0 +1,164 @@
+//! Commands on users.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use events::{
+    Personal,
+    text::{Email, PersonName, Reason},
+};
+use http::Method;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use service_kit::{
+    auth::Role::{self, Customer, Service, Staff},
+    problem::Problem,
+    routes::Routes,
+};
+use uuid::Uuid;
+
+use super::{Call, CommandBody, Target, command};
+use crate::{
+    application::{commands::Commands, writer::Answer},
+    domain::user::{Command, EmailClaim},
+    inbound::http::problems,
+};
+
+pub(super) fn routes() -> Routes<Arc<Commands>> {
+    Routes::new()
+        .route(Method::POST, "/v1/users", RegisterUser::ROLES, command::<RegisterUser>)
+        .route(Method::PATCH, "/v1/users/{id}", ChangeUser::ROLES, command::<ChangeUser>)
+        .route(Method::POST, "/v1/users/{id}/deactivate", DeactivateUser::ROLES, command::<DeactivateUser>)
+}
+
+/// `POST /v1/users`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterUser {
+    id: Option<Uuid>,
+    name: PersonName,
+    email: Email,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `PATCH /v1/users/{id}`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeUser {
+    name: Option<PersonName>,
+    email: Option<Email>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/users/{id}/deactivate`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeactivateUser {
+    reason: Option<Reason>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+impl CommandBody for RegisterUser {
+    const NAME: &'static str = "register-user";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const SEGMENT: &'static str = "users";
+    const CREATES: bool = true;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    fn given_id(&self) -> Option<Uuid> {
+        self.id
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, mut target: Target) -> Result<Answer, Problem> {
+        if call.principal.is_customer_only() {
+            // A customer's account has the id that the identity provider knows them by.
+            let own = call.principal.subject_id().ok_or_else(|| Problem::forbidden("The token's subject is no user id."))?;
+            if self.id.is_some_and(|id| id != own) {
+                return Err(Problem::forbidden("A customer registers under the id of their token's subject only."));
+            }
+            target.id = own;
+        }
+        let sealed = Sealed::new(commands, target.id).await?;
+        let (email, email_claim) = sealed.email(&self.email)?;
+        let command = Command::Register { name: sealed.text(&self.name)?, email, email_claim };
+        send(commands, call, target, command).await
+    }
+}
+
+impl CommandBody for ChangeUser {
+    const NAME: &'static str = "change-user";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const SEGMENT: &'static str = "users";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        own_account(call, target.id)?;
+        if self.name.is_none() && self.email.is_none() {
+            return Err(Problem::invalid_request("Give a name, an email, or both."));
+        }
+        let sealed = Sealed::existing(commands, target.id).await?;
+        let name = self.name.as_ref().map(|name| sealed.text(name)).transpose()?;
+        let email = self.email.as_ref().map(|email| sealed.email(email)).transpose()?;
+        send(commands, call, target, Command::Change { name, email }).await
+    }
+}
+
+impl CommandBody for DeactivateUser {
+    const NAME: &'static str = "deactivate-user";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const SEGMENT: &'static str = "users";
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        own_account(call, target.id)?;
+        send(commands, call, target, Command::Deactivate { reason: self.reason }).await
+    }
+}
+
+/// Another's account is to a customer as if it did not exist.
+fn own_account(call: &Call, user: Uuid) -> Result<(), Problem> {
+    if call.principal.may_act_for(user) { Ok(()) } else { Err(Problem::not_found("There is no such user.")) }
+}
+
+async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
+    let submitted = commands.users.submit(target.id, command, target.request, call.admission).await;
+    submitted.map_err(|refusal| problems::refused(&refusal))
+}
+
+/// Encrypts under one user's key.
+struct Sealed<'a> {
+    commands: &'a Commands,
+    user: Uuid,
+    key: events::DataKey,
+}
+
+impl<'a> Sealed<'a> {
+    async fn new(commands: &'a Commands, user: Uuid) -> Result<Self, Problem> {
+        let key = commands.keys.get_or_create(user).await.map_err(problems::read_failed)?;
+        Ok(Self { commands, user, key })
+    }
+
+    /// A user without a key does not exist, or was erased.
+    async fn existing(commands: &'a Commands, user: Uuid) -> Result<Self, Problem> {
+        let mut keys = commands.keys.get(&[user]).await.map_err(problems::read_failed)?;
+        let key =
+            keys.remove(&user).ok_or_else(|| Problem::not_found("There is no such user.").with_member("rule", "UserNotFound"))?;
+        Ok(Self { commands, user, key })
+    }
+
+    fn text<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<Personal<T>, Problem> {
+        Personal::seal(self.user, &self.key, value).map_err(Problem::internal)
+    }
+
+    fn email(&self, email: &Email) -> Result<(Personal<Email>, EmailClaim), Problem> {
+        Ok((self.text(email)?, self.commands.digests.email(&email.canonical())))
+    }
+}

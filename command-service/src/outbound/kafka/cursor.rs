@@ -1,0 +1,109 @@
+//! A relay group's cursor: how far each of its lanes is published, kept in Kafka with what it tells of.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use events::{Context, topics};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{KafkaSettings, REQUEST_TIMEOUT};
+use crate::application::lane::Lane;
+
+/// Records that are read from the end of the cursor's partition before all of it is read.
+const TAIL: i64 = 500;
+
+/// How far a relay group has published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The store that the lanes are of.
+    pub store_id: Uuid,
+    /// The last published event of each lane; lanes without one are absent.
+    pub lanes: BTreeMap<u16, Position>,
+}
+
+/// A published event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Its seq.
+    pub seq: u64,
+    /// Its id, by which a store that was restored to an earlier point is told from the one that went on.
+    pub id: Uuid,
+}
+
+/// Why the cursor could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CursorError {
+    /// Kafka failed.
+    #[error("the cursor can't be read from Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The record is no cursor.
+    #[error("the cursor record is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The end of the partition was not reached in time.
+    #[error("the end of the cursor's partition was not reached in time")]
+    Timeout,
+}
+
+impl Cursor {
+    /// The key of every cursor record: compaction keeps the last.
+    pub const KEY: &'static str = "cursor";
+
+    /// Nothing published yet.
+    #[must_use]
+    pub fn start(store_id: Uuid) -> Self {
+        Self { store_id, lanes: BTreeMap::new() }
+    }
+
+    /// The seq of the last published event of a lane, 0 for none.
+    #[must_use]
+    pub fn seq(&self, lane: Lane) -> u64 {
+        self.lanes.get(&lane.0).map_or(0, |position| position.seq)
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // A map of numbers to plain structs always has a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The last committed cursor of a group, if there is one. Blocks. Call it after the group's producer was opened: from
+    /// then on no other producer's transaction can add one.
+    pub fn read(settings: &KafkaSettings, context: Context, group: u16) -> Result<Option<Self>, CursorError> {
+        let topic = topics::relay_cursors(&settings.prefix, context);
+        let partition = i32::from(group);
+        let consumer: BaseConsumer = settings
+            .client()
+            .set("group.id", format!("{}.{context}.relay", settings.prefix))
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .create()?;
+        let (low, high) = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)?;
+        let tail = (high - TAIL).max(low);
+        match Self::last_from(&consumer, &topic, partition, tail)? {
+            None if tail > low => Self::last_from(&consumer, &topic, partition, low),
+            found => Ok(found),
+        }
+    }
+
+    fn last_from(consumer: &BaseConsumer, topic: &str, partition: i32, from: i64) -> Result<Option<Self>, CursorError> {
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+        consumer.assign(&assignment)?;
+        let mut last = None;
+        let deadline = std::time::Instant::now() + REQUEST_TIMEOUT;
+        while std::time::Instant::now() < deadline {
+            match consumer.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Ok(message)) => last = Some(serde_json::from_slice(message.payload().unwrap_or_default())?),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+        Err(CursorError::Timeout)
+    }
+}

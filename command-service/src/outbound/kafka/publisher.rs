@@ -1,0 +1,206 @@
+//! The relay's producer: a batch of events and the cursor after it, in one Kafka transaction.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use events::{Context, RecordedEvent, topics};
+use rdkafka::{
+    ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::{KafkaSettings, REQUEST_TIMEOUT, cursor::Cursor};
+use crate::failpoint::crash_point;
+
+/// How the relay publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Events and cursor in one transaction.
+    ExactlyOnce,
+    /// Events first, the cursor when they have arrived: quicker, and after a crash the last events come again.
+    AtLeastOnce,
+}
+
+/// What a failed publication means for the relay.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The batch is not visible and may be published again by the same producer.
+    #[error("the batch was not published: {0}")]
+    Aborted(#[source] KafkaError),
+    /// The producer is of no more use: another one has taken over, or nothing is known of the batch. Only the cursor
+    /// in Kafka tells what was published.
+    #[error("the producer is of no more use: {0}")]
+    Lost(#[source] KafkaError),
+}
+
+/// A relay group's producer. All calls block.
+pub struct Publisher {
+    producer: ThreadedProducer<PublisherContext>,
+    delivery: Delivery,
+    context: Context,
+    topic: String,
+    cursor_topic: String,
+    group: i32,
+}
+
+struct PublisherContext {
+    failed: Arc<AtomicBool>,
+}
+
+impl ClientContext for PublisherContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                warn!(facility, message, "librdkafka");
+            }
+            _ => debug!(facility, message, "librdkafka"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(%error, reason, "librdkafka");
+    }
+}
+
+impl ProducerContext for PublisherContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Publisher {
+    /// A new producer, which fences whoever published for this group before.
+    pub fn open(settings: &KafkaSettings, context: Context, group: u16, delivery: Delivery) -> Result<Self, KafkaError> {
+        let mut config = settings.client();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // As every other client hashes, so that consumers can compute a key's partition.
+            .set("partitioner", "murmur2_random")
+            .set("compression.type", "lz4")
+            // A batch is sent as a whole and flushed: waiting for more would only add to the latency.
+            .set("linger.ms", "0")
+            .set("batch.num.messages", "20000")
+            .set("batch.size", "1000000")
+            .set("queue.buffering.max.messages", "100000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("message.max.bytes", "2000000")
+            .set("delivery.timeout.ms", "30000");
+        if delivery == Delivery::ExactlyOnce {
+            config
+                .set("transactional.id", format!("{}.{context}.relay.{group}", settings.prefix))
+                .set("transaction.timeout.ms", "30000");
+        }
+        let failed = Arc::new(AtomicBool::new(false));
+        let producer: ThreadedProducer<_> = config.create_with_context(PublisherContext { failed })?;
+        if delivery == Delivery::ExactlyOnce {
+            producer.init_transactions(REQUEST_TIMEOUT)?;
+        }
+        Ok(Self {
+            producer,
+            delivery,
+            context,
+            topic: topics::events(&settings.prefix, context),
+            cursor_topic: topics::relay_cursors(&settings.prefix, context),
+            group: i32::from(group),
+        })
+    }
+
+    /// Publishes the events in the order given and, with them or after them, the cursor.
+    pub fn publish(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
+        match self.delivery {
+            Delivery::ExactlyOnce => self.publish_in_transaction(events, cursor),
+            Delivery::AtLeastOnce => self.publish_and_flush(events, cursor),
+        }
+    }
+
+    fn publish_in_transaction(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
+        self.producer.begin_transaction().map_err(PublishError::Lost)?;
+        let sent = self.send_all(events).and_then(|()| {
+            crash_point("relay-sent");
+            self.send_cursor(cursor)
+        });
+        let committed = sent.and_then(|()| self.producer.commit_transaction(REQUEST_TIMEOUT));
+        let Err(error) = committed else {
+            crash_point("relay-committed");
+            return Ok(());
+        };
+        // Only an error that asks for an abort leaves no doubt; after any other the cursor in Kafka must be read.
+        let abortable = match &error {
+            KafkaError::Transaction(transaction) => transaction.txn_requires_abort(),
+            _ => true,
+        };
+        if abortable && self.producer.abort_transaction(REQUEST_TIMEOUT).is_ok() {
+            Err(PublishError::Aborted(error))
+        } else {
+            Err(PublishError::Lost(error))
+        }
+    }
+
+    fn publish_and_flush(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
+        self.producer.context().failed.store(false, Ordering::Relaxed);
+        self.send_all(events).and_then(|()| self.flush()).map_err(PublishError::Lost)?;
+        crash_point("relay-sent");
+        // The cursor is not waited for: a lost one only makes the last events come again.
+        self.send_cursor(cursor).map_err(PublishError::Lost)?;
+        crash_point("relay-committed");
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), KafkaError> {
+        self.producer.flush(REQUEST_TIMEOUT)?;
+        if self.producer.context().failed.load(Ordering::Relaxed) {
+            return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
+        }
+        Ok(())
+    }
+
+    fn send_all(&self, events: &[RecordedEvent]) -> Result<(), KafkaError> {
+        let mut buffer = Uuid::encode_buffer();
+        for event in events {
+            let mut headers = Some(OwnedHeaders::new_with_capacity(14));
+            event.envelope().write_headers(self.context, |key, value| {
+                headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
+            });
+            let key: &str = event.stream_id.hyphenated().encode_lower(&mut buffer);
+            let record = BaseRecord::to(&self.topic)
+                .key(key)
+                .payload(event.data.get())
+                .timestamp(event.recorded_at.timestamp_millis())
+                .headers(headers.unwrap_or_default());
+            self.send(record)?;
+        }
+        Ok(())
+    }
+
+    fn send_cursor(&self, cursor: &Cursor) -> Result<(), KafkaError> {
+        let json = cursor.to_json();
+        self.send(BaseRecord::to(&self.cursor_topic).partition(self.group).key(Cursor::KEY).payload(&json))
+    }
+
+    /// Hands a record to librdkafka, waiting while its queue is full.
+    fn send(&self, record: BaseRecord<'_, str, str, ()>) -> Result<(), KafkaError> {
+        let mut record = record;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+}

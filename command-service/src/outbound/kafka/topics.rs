@@ -1,0 +1,151 @@
+//! Making the topics, and checking those that exist.
+
+use std::collections::HashMap;
+
+use events::{Context, topics};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tracing::warn;
+
+use super::{KafkaSettings, REQUEST_TIMEOUT};
+
+/// Why the topics are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// Kafka failed.
+    #[error("Kafka can't be reached: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The topic could not be made.
+    #[error("the topic {topic} could not be made: {code}")]
+    Create {
+        /// The topic.
+        topic: String,
+        /// Kafka's reason.
+        code: RDKafkaErrorCode,
+    },
+    /// The topic exists with another number of partitions, and keys would go to other ones.
+    #[error(
+        "the topic {topic} has {found} partitions, not {expected}: set TOPIC_PARTITIONS to what it has, or make a new topic under another TOPIC_PREFIX"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// What it has.
+        found: usize,
+        /// What is configured.
+        expected: i32,
+    },
+    /// The topic would lose events that are needed.
+    #[error("the topic {topic} has cleanup.policy={found}, not {expected}")]
+    CleanupPolicy {
+        /// The topic.
+        topic: String,
+        /// What it has.
+        found: String,
+        /// What it must have.
+        expected: &'static str,
+    },
+}
+
+struct Wanted {
+    name: String,
+    partitions: i32,
+    cleanup: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+}
+
+/// Kept for ever: every read model can be rebuilt from it.
+const FOR_EVER: &[(&str, &str)] = &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+/// Compacted early, in small segments: reading it must stay quick.
+const CURSORS: &[(&str, &str)] = &[
+    ("cleanup.policy", "compact"),
+    ("segment.bytes", "1048576"),
+    ("min.cleanable.dirty.ratio", "0.1"),
+    ("delete.retention.ms", "60000"),
+];
+
+/// Makes the topics that are missing and checks the others. Returns the cluster's id if Kafka tells it.
+pub async fn ensure(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> Result<(), TopicError> {
+    let admin: AdminClient<DefaultClientContext> = settings.client().create()?;
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
+    let wanted = wanted(settings, contexts, relay_groups);
+    let new = wanted.iter().map(|topic| {
+        let replication = TopicReplication::Fixed(settings.replication);
+        topic
+            .settings
+            .iter()
+            .fold(NewTopic::new(&topic.name, topic.partitions, replication), |new, (key, value)| new.set(key, value))
+    });
+    for result in admin.create_topics(&new.collect::<Vec<_>>(), &options).await? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(TopicError::Create { topic, code }),
+        }
+    }
+    for topic in &wanted {
+        check(&admin, &options, topic).await?;
+    }
+    Ok(())
+}
+
+fn wanted(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> Vec<Wanted> {
+    let mut wanted = vec![Wanted {
+        name: topics::dead_letters(&settings.prefix),
+        partitions: settings.partitions,
+        cleanup: "delete",
+        settings: FOR_EVER,
+    }];
+    for context in contexts {
+        wanted.push(Wanted {
+            name: topics::events(&settings.prefix, *context),
+            partitions: settings.partitions,
+            cleanup: "delete",
+            settings: FOR_EVER,
+        });
+        wanted.push(Wanted {
+            name: topics::relay_cursors(&settings.prefix, *context),
+            partitions: i32::from(relay_groups),
+            cleanup: "compact",
+            settings: CURSORS,
+        });
+    }
+    wanted
+}
+
+async fn check(admin: &AdminClient<DefaultClientContext>, options: &AdminOptions, topic: &Wanted) -> Result<(), TopicError> {
+    let partitions = partition_count(admin, &topic.name).await?;
+    if i32::try_from(partitions) != Ok(topic.partitions) {
+        return Err(TopicError::Partitions { topic: topic.name.clone(), found: partitions, expected: topic.partitions });
+    }
+    let described = admin.describe_configs([&ResourceSpecifier::Topic(&topic.name)], options).await?;
+    let entries: HashMap<_, _> = described
+        .iter()
+        .flatten()
+        .flat_map(|resource| &resource.entries)
+        .filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)))
+        .collect();
+    let found = entries.get("cleanup.policy").copied().unwrap_or_default();
+    if found != topic.cleanup {
+        return Err(TopicError::CleanupPolicy { topic: topic.name.clone(), found: found.to_owned(), expected: topic.cleanup });
+    }
+    let retention = entries.get("retention.ms").copied().unwrap_or("-1");
+    if topic.cleanup == "delete" && retention != "-1" {
+        warn!(topic = topic.name, retention.ms = retention, "old events of this topic are deleted: rebuilds must read the store");
+    }
+    Ok(())
+}
+
+/// A topic just made is not known to every broker at once.
+async fn partition_count(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<usize, TopicError> {
+    for _ in 0..20 {
+        let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+        match metadata.topics().first().map_or(0, |topic| topic.partitions().len()) {
+            0 => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            partitions => return Ok(partitions),
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,194 @@
+//! Opening a context's store: schema, migrations, what is fixed for its life, and the census of event types.
+
+use std::{str::FromStr, time::Duration};
+
+use events::Context;
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+
+use super::PostgresError;
+use crate::application::lane::Lanes;
+
+/// How long an idle reader connection is kept.
+const POOL_IDLE: Duration = Duration::from_secs(300);
+/// How long a request waits for a reader connection before it is told that Postgres is away.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is malformed.
+    #[error("the database URL of context {context} is malformed: {source}")]
+    Url {
+        /// The context.
+        context: Context,
+        /// What is wrong with it.
+        source: sqlx::Error,
+    },
+    /// A statement failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// A migration failed.
+    #[error("the migrations of context {context} failed: {source}")]
+    Migration {
+        /// The context.
+        context: Context,
+        /// What went wrong.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The store was made with other settings.
+    #[error(
+        "the store of context {context} has {lanes} lanes and {relay_groups} relay groups, fixed for its life; the configuration says {asked_lanes} and {asked_relay_groups}"
+    )]
+    Settings {
+        /// The context.
+        context: Context,
+        /// What it has.
+        lanes: u16,
+        /// What it has.
+        relay_groups: u16,
+        /// What was asked for.
+        asked_lanes: u16,
+        /// What was asked for.
+        asked_relay_groups: u16,
+    },
+    /// The store holds events that this build can't read.
+    #[error("context {context} holds events of types that this build can't read: {}; run a build that knows them", .types.join(", "))]
+    UnreadableTypes {
+        /// The context.
+        context: Context,
+        /// The types.
+        types: Vec<String>,
+    },
+}
+
+/// What is fixed for a store's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The number of lanes.
+    pub lanes: Lanes,
+    /// The number of relay groups that share them.
+    pub relay_groups: u16,
+}
+
+/// One context's event store.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    context: Context,
+    pool: PgPool,
+    options: PgConnectOptions,
+    settings: StoreSettings,
+    store_id: Uuid,
+}
+
+impl PostgresStore {
+    /// Connects, migrates and checks the store of `context`, making it with `settings` if it is new.
+    pub async fn open(context: Context, url: &str, settings: StoreSettings, readable_types: &[&str]) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|source| StoreError::Url { context, source })?
+            .options([("search_path", context.name())])
+            .disable_statement_logging();
+        make_schema(context, &options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(POOL_IDLE)
+            .connect_with(options.clone().application_name(&format!("orderflow-{context}-reader")))
+            .await
+            .map_err(PostgresError::from)?;
+        sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migration { context, source })?;
+        let store_id = check_settings(context, &pool, settings).await?;
+        check_types(context, &pool, readable_types).await?;
+        Ok(Self { context, pool, options, settings, store_id })
+    }
+
+    /// The context.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.context
+    }
+
+    /// The number of lanes.
+    #[must_use]
+    pub fn lanes(&self) -> Lanes {
+        self.settings.lanes
+    }
+
+    /// The number of relay groups.
+    #[must_use]
+    pub fn relay_groups(&self) -> u16 {
+        self.settings.relay_groups
+    }
+
+    /// The store's own id, made with it.
+    #[must_use]
+    pub fn store_id(&self) -> Uuid {
+        self.store_id
+    }
+
+    /// Connections for reading.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A connection of one's own, under a name by which it can be found in `pg_stat_activity`, with these settings.
+    pub async fn connect(&self, name: &str, settings: &[(&str, &str)]) -> Result<PgConnection, PostgresError> {
+        let options = self.options.clone().application_name(name).options(settings.iter().copied());
+        Ok(PgConnection::connect_with(&options).await?)
+    }
+}
+
+async fn make_schema(context: Context, options: &PgConnectOptions) -> Result<(), PostgresError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let mut transaction = connection.begin().await?;
+    // IF NOT EXISTS alone is not safe against two instances that start at once.
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('orderflow schema', 0))").execute(&mut *transaction).await?;
+    let create = match context {
+        Context::Users => "CREATE SCHEMA IF NOT EXISTS users",
+        Context::Products => "CREATE SCHEMA IF NOT EXISTS products",
+        Context::Orders => "CREATE SCHEMA IF NOT EXISTS orders",
+    };
+    sqlx::query(create).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn check_settings(context: Context, pool: &PgPool, asked: StoreSettings) -> Result<Uuid, StoreError> {
+    let asked_groups = i16::try_from(asked.relay_groups).unwrap_or(i16::MAX);
+    let asked_lanes = i16::try_from(asked.lanes.count()).unwrap_or(i16::MAX);
+    sqlx::query!(
+        "INSERT INTO store (store_id, lanes, relay_groups) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        Uuid::now_v7(),
+        asked_lanes,
+        asked_groups,
+    )
+    .execute(pool)
+    .await
+    .map_err(PostgresError::from)?;
+    let store =
+        sqlx::query!("SELECT store_id, lanes, relay_groups FROM store").fetch_one(pool).await.map_err(PostgresError::from)?;
+    if (store.lanes, store.relay_groups) == (asked_lanes, asked_groups) {
+        return Ok(store.store_id);
+    }
+    Err(StoreError::Settings {
+        context,
+        lanes: u16::try_from(store.lanes).unwrap_or_default(),
+        relay_groups: u16::try_from(store.relay_groups).unwrap_or_default(),
+        asked_lanes: asked.lanes.count(),
+        asked_relay_groups: asked.relay_groups,
+    })
+}
+
+async fn check_types(context: Context, pool: &PgPool, readable: &[&str]) -> Result<(), StoreError> {
+    let stored = sqlx::query_scalar!("SELECT event_type FROM event_types ORDER BY event_type")
+        .fetch_all(pool)
+        .await
+        .map_err(PostgresError::from)?;
+    let types: Vec<String> = stored.into_iter().filter(|stored| !readable.contains(&stored.as_str())).collect();
+    if types.is_empty() { Ok(()) } else { Err(StoreError::UnreadableTypes { context, types }) }
+}

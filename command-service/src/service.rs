@@ -1,0 +1,244 @@
+//! Starting and stopping the parts.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use chrono::Utc;
+use events::{Context, DomainEvent, OrderEvent, ProductEvent, UserEvent};
+use service_kit::health::{Health, StateCheck};
+use sqlx::Connection;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    application::{
+        commands::{Commands, Digests, Stores},
+        directory::Directory,
+        relay::{Relay, RelayHealth, RelaySignal},
+        writer::{OnCommit, Writers},
+    },
+    config::Config,
+    domain::{Aggregate, order::Order, product::Product, user::User},
+    outbound::{
+        kafka::topics,
+        postgres::{PostgresStore, idempotency, keys::PostgresKeys},
+    },
+};
+
+/// How often partitions of stored answers are made and dropped.
+const MAINTENANCE: Duration = Duration::from_secs(3600);
+/// Facts about other contexts' aggregates that are kept in memory, for each kind.
+const FACTS: usize = 100_000;
+
+/// Everything that runs, but for the HTTP server.
+pub struct Service {
+    /// What the HTTP handlers use. Dropping the last one ends the writers.
+    pub commands: Arc<Commands>,
+    writers: Vec<JoinHandle<()>>,
+    relays: Vec<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+    stop_relays: CancellationToken,
+    stop_background: CancellationToken,
+}
+
+/// Opens the stores, migrating them.
+pub async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
+    let settings = config.store_settings()?;
+    let open = async |context: Context, types: &'static [&'static str]| {
+        let store = PostgresStore::open(context, config.database_url(context).expose(), settings, types).await?;
+        idempotency::maintain(store.pool(), Utc::now().date_naive()).await.context("making the partitions of stored answers")?;
+        anyhow::Ok(store)
+    };
+    Ok(Stores {
+        users: open(Context::Users, UserEvent::TYPES).await?,
+        products: open(Context::Products, ProductEvent::TYPES).await?,
+        orders: open(Context::Orders, OrderEvent::TYPES).await?,
+    })
+}
+
+/// Adds a check of each context's database.
+#[must_use]
+pub fn check_stores(health: Health, stores: &Stores) -> Health {
+    Context::ALL.into_iter().fold(health, |health, context| {
+        let name = match context {
+            Context::Users => "postgres-users",
+            Context::Products => "postgres-products",
+            Context::Orders => "postgres-orders",
+        };
+        let pool = stores.of(context).pool().clone();
+        health.check(name, move || {
+            let pool = pool.clone();
+            async move {
+                let mut connection = pool.acquire().await.map_err(|error| error.to_string())?;
+                connection.ping().await.map_err(|error| error.to_string())
+            }
+        })
+    })
+}
+
+impl Service {
+    /// Starts writers, relays and what runs beside them.
+    pub async fn start(config: &Config, stores: Stores, health: &Health) -> anyhow::Result<Self> {
+        let relays = Relays::prepare(config, health).await?;
+        let master = config.master_key()?;
+        let quotes = Arc::new(Directory::new(stores.products.clone(), FACTS, Product::quote));
+        let standings = Arc::new(Directory::new(stores.users.clone(), FACTS, |user: &User, _| user.standing()));
+
+        let (known_quotes, known_standings) = (Arc::clone(&quotes), Arc::clone(&standings));
+        let writers = WritersOf { config, relays: &relays };
+        let (users, users_tasks) = writers.start::<User>(&stores.users, move |committed| known_standings.committed(committed));
+        let (products, products_tasks) =
+            writers.start::<Product>(&stores.products, move |committed| known_quotes.committed(committed));
+        let (orders, orders_tasks) = writers.start::<Order>(&stores.orders, |_| {});
+
+        let stop_background = CancellationToken::new();
+        let mut background = Vec::new();
+        let (stop, following) = (stop_background.clone(), Arc::clone(&quotes));
+        background.push(tokio::spawn(async move { following.follow(&stop).await }));
+        let (stop, following) = (stop_background.clone(), Arc::clone(&standings));
+        background.push(tokio::spawn(async move { following.follow(&stop).await }));
+        background.push(tokio::spawn(maintain(stores.clone(), stop_background.clone())));
+
+        let stop_relays = CancellationToken::new();
+        let relays = relays.start(&stores, &stop_relays);
+        let commands = Commands {
+            users,
+            products,
+            orders,
+            keys: PostgresKeys::new(stores.users.pool().clone(), master.clone()),
+            quotes,
+            standings,
+            digests: Digests::new(&master),
+            stores,
+        };
+        let writers = [users_tasks, products_tasks, orders_tasks].into_iter().flatten().collect();
+        Ok(Self { commands: Arc::new(commands), writers, relays, background, stop_relays, stop_background })
+    }
+
+    /// Lets the relays publish what is stored, then ends everything.
+    pub async fn finish(self) {
+        drop(self.commands);
+        for task in self.writers {
+            let _ = task.await;
+        }
+        self.stop_relays.cancel();
+        for task in self.relays {
+            let _ = task.await;
+        }
+        self.stop_background.cancel();
+        for task in self.background {
+            let _ = task.await;
+        }
+    }
+}
+
+struct WritersOf<'a> {
+    config: &'a Config,
+    relays: &'a Relays,
+}
+
+impl WritersOf<'_> {
+    fn start<A: Aggregate>(
+        &self,
+        store: &PostgresStore,
+        observe: impl Fn(&mut crate::application::writer::Committed<'_, A>) + Send + Sync + 'static,
+    ) -> (Writers<A>, Vec<JoinHandle<()>>) {
+        let signal = Arc::clone(self.relays.signal(store.context()));
+        let on_commit: OnCommit<A> = Arc::new(move |mut committed| {
+            signal.appended(committed.heads);
+            observe(&mut committed);
+        });
+        Writers::start(store, self.config.writer(), &on_commit)
+    }
+}
+
+/// The relay groups of every context.
+struct Relays {
+    config: RelaysConfig,
+    signals: Vec<(Context, Arc<RelaySignal>)>,
+    health: Vec<(Context, u16, Arc<Reported>)>,
+}
+
+struct RelaysConfig {
+    kafka: crate::outbound::kafka::KafkaSettings,
+    delivery: Option<crate::outbound::kafka::publisher::Delivery>,
+    groups: u16,
+}
+
+struct Reported(StateCheck);
+
+impl RelayHealth for Reported {
+    fn ok(&self) {
+        self.0.set_ok();
+    }
+
+    fn failed(&self, detail: String) {
+        self.0.set_failed(detail);
+    }
+}
+
+impl Relays {
+    async fn prepare(config: &Config, health: &Health) -> anyhow::Result<Self> {
+        let delivery = config.relay_delivery.delivery();
+        let groups = config.store_settings()?.relay_groups;
+        if delivery.is_some() {
+            topics::ensure(&config.kafka(), &Context::ALL, groups).await.context("checking the topics")?;
+        }
+        let signals = Context::ALL.map(|context| (context, Arc::new(RelaySignal::new(groups))));
+        let mut checks = Vec::new();
+        if delivery.is_some() {
+            for context in Context::ALL {
+                for group in 0..groups {
+                    let name: &'static str = Box::leak(format!("relay-{context}-{group}").into_boxed_str());
+                    checks.push((context, group, Arc::new(Reported(health.state(name)))));
+                }
+            }
+        }
+        Ok(Self { config: RelaysConfig { kafka: config.kafka(), delivery, groups }, signals: signals.into(), health: checks })
+    }
+
+    fn signal(&self, context: Context) -> &Arc<RelaySignal> {
+        let found = self.signals.iter().find(|(of, _)| *of == context);
+        &found.unwrap_or(&self.signals[0]).1
+    }
+
+    fn start(self, stores: &Stores, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for (context, signal) in &self.signals {
+            let (store, signal, stop) = (stores.of(*context).clone(), Arc::clone(signal), stop.clone());
+            tasks.push(tokio::spawn(async move { signal.exchange(&store, &stop).await }));
+        }
+        let Some(delivery) = self.config.delivery else {
+            info!("this process publishes nothing: RELAY_DELIVERY=off");
+            return tasks;
+        };
+        debug_assert_eq!(self.health.len(), self.signals.len() * usize::from(self.config.groups));
+        for (context, group, health) in &self.health {
+            let relay = Relay {
+                store: stores.of(*context).clone(),
+                kafka: self.config.kafka.clone(),
+                delivery,
+                group: *group,
+                signal: Arc::clone(self.signal(*context)),
+                health: Arc::clone(health) as Arc<dyn RelayHealth>,
+            };
+            tasks.push(tokio::spawn(relay.run(stop.clone())));
+        }
+        tasks
+    }
+}
+
+async fn maintain(stores: Stores, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(MAINTENANCE) => {}
+        }
+        for context in Context::ALL {
+            if let Err(error) = idempotency::maintain(stores.of(context).pool(), Utc::now().date_naive()).await {
+                warn!(%error, %context, "the partitions of stored answers could not be kept up");
+            }
+        }
+    }
+}

@@ -1,1 +1,167 @@
-fn main() {}
+//! Wires the projector.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use events::{Context, topics};
+use projector::{
+    application::{status::Partitions, worker::Shared},
+    config::Config,
+    inbound::{
+        group::{Group, GroupSettings},
+        topics::{Cluster, Topics},
+    },
+    outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
+    projections,
+};
+use read_model::Generation;
+use service_kit::{
+    auth::Verifier,
+    config,
+    health::{Health, StateCheck},
+    routes::Routes,
+    server::Server,
+    shutdown::Shutdown,
+    telemetry,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The pause between two looks for what is missing at the start.
+const RETRY: Duration = Duration::from_millis(500);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let config = config::load::<Config>();
+    let _failpoints = fail::FailScenario::setup();
+    let metrics = telemetry::init(&config.common)?;
+    let secret = config.common.jwt_secret()?;
+    let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
+    let server = Server::bind(&config.common).await?;
+
+    let topics = Arc::new(Topics::new(&config.kafka_brokers, &config.topic_prefix)?);
+    let store = Arc::new(RedisStore::new(config.redis_url.expose(), &config.redis_prefix, config.log_changes)?);
+    let commands = Arc::new(CommandService::new(&config.command_service_url, secret.clone())?);
+    let partitions = Partitions::default();
+
+    let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);
+    let generations = health.state("generations");
+    let verifier = Arc::new(Verifier::new(&secret));
+    let router = Routes::new().operations(&health, &metrics).into_router((), verifier);
+    let serving = server.start(router, &shutdown);
+
+    let working = async {
+        let (cluster, contexts) = prepare(&config, &topics, &store, &generations).await;
+        let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
+        let shared = Shared { store, commands, letters, cluster: cluster.id, limits: config.limits() };
+        let settings = GroupSettings {
+            brokers: config.kafka_brokers.clone(),
+            group_id: config.group_id.clone(),
+            instance_id: config.group_instance_id.clone(),
+            session_timeout: config.session_timeout(),
+            contexts,
+        };
+        Group::join(settings, Arc::new(shared), partitions)
+    };
+    let stop = shutdown.token();
+    let joined = tokio::select! {
+        joined = working => Some(joined?),
+        () = stop.cancelled() => None,
+    };
+    let group = joined.map(|group| {
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { group.run(&shutdown).await })
+    });
+
+    let mut drain = shutdown.begun().await;
+    if let Some(group) = group {
+        drain.step("workers", group).await;
+    }
+    drain.step("http", serving.finished()).await;
+    Ok(drain.finish())
+}
+
+fn checks(
+    health: Health,
+    topics: &Arc<Topics>,
+    store: &Arc<RedisStore>,
+    commands: &Arc<CommandService>,
+    partitions: &Partitions,
+) -> Health {
+    let (topics, store, commands, partitions) = (topics.clone(), store.clone(), commands.clone(), partitions.clone());
+    health
+        .check("kafka", move || {
+            let topics = Arc::clone(&topics);
+            async move {
+                let asked = tokio::task::spawn_blocking(move || topics.ping().map_err(|error| error.to_string()));
+                asked.await.unwrap_or_else(|error| Err(error.to_string()))
+            }
+        })
+        .check("redis", move || {
+            let store = Arc::clone(&store);
+            async move { store.ping().await.map_err(|error| error.to_string()) }
+        })
+        .check("command-service", move || {
+            let commands = Arc::clone(&commands);
+            async move { commands.ping().await.map_err(|error| error.to_string()) }
+        })
+        .check("partitions", move || std::future::ready(partitions.check()))
+}
+
+/// Waits until Kafka has the topics and Redis the generations, and says what is missing. A context whose read model was
+/// built otherwise than this process would build it is left alone; the others go on.
+async fn prepare(
+    config: &Config,
+    topics: &Arc<Topics>,
+    store: &RedisStore,
+    state: &StateCheck,
+) -> (Cluster, Vec<(Context, String, Generation)>) {
+    let cluster = until_ready(state, async || {
+        let asking = Arc::clone(topics);
+        let cluster = tokio::task::spawn_blocking(move || asking.cluster()).await??;
+        topics.create_dead_letters(config.topic_replication).await?;
+        Ok(cluster)
+    })
+    .await;
+    until_ready(state, async || Ok(store.load_library().await?)).await;
+    let mut contexts = Vec::new();
+    let mut misfits = Vec::new();
+    for (context, partitions) in &cluster.partitions {
+        let ours = Generation { number: 1, partitions: *partitions, projection: projections::version(*context) };
+        let live = until_ready(state, async || Ok(store.generation(*context, ours).await?)).await;
+        if live.partitions == ours.partitions && live.projection == ours.projection {
+            contexts.push((*context, topics::events(&config.topic_prefix, *context), live));
+        } else {
+            misfits.push(format!(
+                "{context}: the read model was built from {} partitions by projection version {}, and this is {} partitions \
+                 and version {}: it has to be rebuilt",
+                live.partitions, live.projection, ours.partitions, ours.projection
+            ));
+        }
+    }
+    if misfits.is_empty() {
+        state.set_ok();
+    } else {
+        let misfits = misfits.join("; ");
+        tracing::error!(misfits, "read models stand still");
+        state.set_failed(misfits);
+    }
+    (cluster, contexts)
+}
+
+async fn until_ready<T>(state: &StateCheck, mut attempt: impl AsyncFnMut() -> anyhow::Result<T>) -> T {
+    let mut failures = 0_u32;
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => {
+                failures += 1;
+                if failures.is_power_of_two() {
+                    tracing::warn!(failures, %error, "can't begin yet");
+                }
+                state.set_failed(format!("{error:#}"));
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}

@@ -107,6 +107,8 @@ pub struct Parked {
     pub cause: String,
     /// When it was parked, in milliseconds since 1970.
     pub since: i64,
+    /// The version of the last event of the stream that was sent to the dead letters: what comes again is not sent again.
+    pub until: u64,
 }
 
 #[cfg(test)]

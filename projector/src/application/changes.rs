@@ -1,0 +1,33 @@
+//! What one chunk of events changes: everything that is written to Redis in one call.
+
+use events::StreamId;
+use read_model::keys::Parked;
+
+use crate::projections::{Counter, IndexName};
+
+/// The writes of one chunk.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Events that the slot has applied in all.
+    pub events: u64,
+    /// Milliseconds: recording time of the last event.
+    pub at: i64,
+    /// Views in their stored form.
+    pub views: Vec<(StreamId, Vec<u8>)>,
+    /// Index entries that ended.
+    pub removed: Vec<(IndexName, String)>,
+    /// Index entries that began.
+    pub added: Vec<(IndexName, String)>,
+    /// What counters move by; never zero.
+    pub counters: Vec<(Counter, i64)>,
+    /// Unique values given up: hash, value, and the stream that gave it up. Another's claim to the value stays.
+    pub released: Vec<(&'static str, String, StreamId)>,
+    /// Unique values owned: hash, value, and the owner.
+    pub claimed: Vec<(&'static str, String, StreamId)>,
+    /// Streams parked, or parked further.
+    pub parked: Vec<(StreamId, Parked)>,
+    /// For the change log: streams, the version they reached and the type of the event that took them there.
+    pub log: Vec<(StreamId, u64, String)>,
+}

@@ -1,0 +1,121 @@
+//! How the partitions of this process are doing, for readiness and metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use chrono::Utc;
+use events::Context;
+
+/// Partitions named in a readiness report; there may be hundreds.
+const NAMED: usize = 5;
+
+/// All partitions that are assigned to this process. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Partitions(Arc<Mutex<BTreeMap<(Context, u32), Arc<PartitionStatus>>>>);
+
+/// One partition.
+pub struct PartitionStatus {
+    topic: String,
+    partition: String,
+    offset: AtomicI64,
+    recorded_at: AtomicI64,
+    at_end: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Partitions {
+    /// Adds a partition that was assigned, or returns it as it is.
+    pub fn add(&self, context: Context, partition: u32, topic: &str) -> Arc<PartitionStatus> {
+        let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = PartitionStatus {
+            topic: topic.to_owned(),
+            partition: partition.to_string(),
+            offset: AtomicI64::new(0),
+            recorded_at: AtomicI64::new(0),
+            at_end: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        };
+        Arc::clone(partitions.entry((context, partition)).or_insert_with(|| Arc::new(status)))
+    }
+
+    /// Forgets a partition that was revoked; its gauges go to zero, because another process reports it now.
+    pub fn remove(&self, context: Context, partition: u32) {
+        let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = partitions.remove(&(context, partition)) {
+            status.report_lag(0, 0.0);
+            status.report_trouble(false);
+        }
+    }
+
+    /// One of them.
+    pub fn get(&self, context: Context, partition: u32) -> Option<Arc<PartitionStatus>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(context, partition)).cloned()
+    }
+
+    /// For readiness: an error that names the partitions that stand still, and why.
+    pub fn check(&self) -> Result<(), String> {
+        let partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubled: Vec<String> = partitions
+            .iter()
+            .filter_map(|((context, partition), status)| Some(format!("{context}/{partition}: {}", status.trouble()?)))
+            .collect();
+        if troubled.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{} partitions stand still: {}", troubled.len(), troubled[..troubled.len().min(NAMED)].join("; ")))
+    }
+}
+
+impl PartitionStatus {
+    /// The worker has written up to `offset`; the last event was recorded at this time (milliseconds).
+    pub fn moved(&self, offset: i64, recorded_at: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.recorded_at.store(recorded_at, Ordering::Relaxed);
+    }
+
+    /// Whether everything that the topic had has been handled.
+    pub fn set_at_end(&self, at_end: bool) {
+        self.at_end.store(at_end, Ordering::Relaxed);
+    }
+
+    /// Says why the partition stands still, or with none that it moves.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        self.report_trouble(trouble.is_some());
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why it stands still.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reports the lag behind the last stable offset. Transaction markers take offsets too, so a partition whose end was
+    /// reached has no lag whatever the difference says.
+    pub fn observe_end(&self, stable: i64) {
+        let behind = (stable - self.offset.load(Ordering::Relaxed)).max(0);
+        if self.at_end.load(Ordering::Relaxed) || behind == 0 {
+            return self.report_lag(0, 0.0);
+        }
+        let recorded_at = self.recorded_at.load(Ordering::Relaxed);
+        let millis = if recorded_at == 0 { 0 } else { (Utc::now().timestamp_millis() - recorded_at).max(0) };
+        self.report_lag(behind, std::time::Duration::from_millis(millis.cast_unsigned()).as_secs_f64());
+    }
+
+    fn report_lag(&self, events: i64, seconds: f64) {
+        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        // Exact up to 2^53.
+        let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
+        metrics::gauge!("orderflow_projection_lag_events", &labels).set(events);
+        metrics::gauge!("orderflow_projection_lag_seconds", &labels).set(seconds);
+    }
+
+    fn report_trouble(&self, stands: bool) {
+        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        metrics::gauge!("orderflow_projection_standing", &labels).set(if stands { 1.0 } else { 0.0 });
+    }
+}

@@ -1,0 +1,307 @@
+//! One partition: takes what waits, folds it, writes it, and starts over at the checkpoint when something else wrote.
+
+mod fold;
+mod meters;
+
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use events::{Context, StreamId};
+use rdkafka::{Message, message::BorrowedMessage};
+use read_model::{Generation, Slot, keys::Parked};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    cache::ViewCache,
+    chunk::UnserialisableView,
+    patience::{Patience, Stopped},
+    status::PartitionStatus,
+};
+use crate::{
+    failpoints,
+    inbound::source::{OffsetLost, Source},
+    outbound::{
+        command_service::CommandService,
+        dead_letters::DeadLetters,
+        redis::{Applied, RedisStore, SlotState},
+    },
+    projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
+};
+use fold::Folding;
+use meters::Meters;
+
+/// How often a worker that has nothing to do looks whether Redis still has what it wrote.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// The pause before a fenced worker starts over: it may have met another that is as sure of itself.
+const FENCED_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all workers share.
+pub struct Shared {
+    /// The read models.
+    pub store: Arc<RedisStore>,
+    /// Histories and keys.
+    pub commands: Arc<CommandService>,
+    /// Where events go that can't be handled.
+    pub letters: DeadLetters,
+    /// The Kafka cluster that offsets belong to.
+    pub cluster: String,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds of a worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Events of one chunk.
+    pub chunk_events: usize,
+    /// Bytes of one chunk's events, exceeded by one event at most.
+    pub chunk_bytes: usize,
+    /// Views kept in memory.
+    pub cached_views: NonZeroUsize,
+    /// Bytes of views kept in memory.
+    pub cached_bytes: usize,
+}
+
+/// A partition given to this process.
+pub struct Assignment {
+    /// The context whose events it has.
+    pub context: Context,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The generation that it feeds.
+    pub generation: Generation,
+    /// Its records, from the offset of `start` on.
+    pub source: Source,
+    /// What the slot held when the partition was assigned; none when Redis did not answer.
+    pub start: Option<SlotState>,
+    /// Where the worker says how it is doing.
+    pub status: Arc<PartitionStatus>,
+    /// Cancelled when the partition is given up.
+    pub stop: CancellationToken,
+}
+
+/// Why a worker stopped working on a chunk.
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error("the partition was given up")]
+    Stopped,
+    #[error("the slot has another revision than the one left there")]
+    Fenced,
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<Stopped> for Interrupted {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<OffsetLost> for Interrupted {
+    fn from(lost: OffsetLost) -> Self {
+        Self::Broken(lost.to_string())
+    }
+}
+
+impl From<UnserialisableView> for Interrupted {
+    fn from(error: UnserialisableView) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Works on a partition until it is given up.
+pub async fn run(shared: Arc<Shared>, assignment: Assignment) {
+    match assignment.context {
+        Context::Users => Worker::<UserProjection>::run(shared, assignment).await,
+        Context::Products => Worker::<ProductProjection>::run(shared, assignment).await,
+        Context::Orders => Worker::<OrderProjection>::run(shared, assignment).await,
+    }
+}
+
+struct Worker<P: Projection> {
+    shared: Arc<Shared>,
+    context: Context,
+    topic: String,
+    partition: u32,
+    generation: Generation,
+    slot: Slot,
+    status: Arc<PartitionStatus>,
+    patience: Patience,
+    span: tracing::Span,
+    meters: Meters,
+    cache: ViewCache<P>,
+    keys: KeyRing,
+    parked: HashMap<StreamId, Parked>,
+    /// The revision left in Redis; none for an empty slot.
+    rev: Option<u64>,
+    /// Events applied in all, and when the last one was recorded.
+    progress: (u64, i64),
+}
+
+impl<P: Projection> Worker<P> {
+    async fn run(shared: Arc<Shared>, assignment: Assignment) {
+        let Assignment { context, topic, partition, generation, source, mut start, status, stop } = assignment;
+        let span = tracing::info_span!("partition", kafka.topic = topic, kafka.partition = partition);
+        let mut worker = Self {
+            context,
+            partition,
+            generation,
+            slot: Slot::new(shared.store.prefix(), generation, context, partition),
+            patience: Patience::new(Arc::clone(&status), stop.clone(), span.clone()),
+            meters: Meters::new(&topic),
+            cache: ViewCache::new(shared.limits.cached_views, shared.limits.cached_bytes),
+            keys: KeyRing::default(),
+            parked: HashMap::new(),
+            rev: None,
+            progress: (0, 0),
+            shared,
+            topic,
+            status,
+            span,
+        };
+        loop {
+            match worker.session(&source, start.take()).await {
+                Interrupted::Stopped => return,
+                Interrupted::Fenced => {
+                    worker.meters.restarts.increment(1);
+                    tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
+                    tokio::time::sleep(FENCED_PAUSE).await;
+                }
+                Interrupted::Broken(cause) => {
+                    tracing::error!(parent: &worker.span, cause, "the partition stands still until the process is restarted");
+                    worker.status.set_trouble(Some(cause));
+                    return stop.cancelled().await;
+                }
+            }
+        }
+    }
+
+    /// Begins at the checkpoint, and goes on until something is in the way.
+    async fn session(&mut self, source: &Source, start: Option<SlotState>) -> Interrupted {
+        if let Err(interrupted) = self.begin(source, start).await {
+            return interrupted;
+        }
+        loop {
+            if let Err(interrupted) = self.turn(source).await {
+                return interrupted;
+            }
+        }
+    }
+
+    async fn begin(&mut self, source: &Source, start: Option<SlotState>) -> Result<(), Interrupted> {
+        self.cache.clear();
+        let in_place = start.is_some();
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot.clone());
+        let state = match start {
+            Some(state) => state,
+            None => self.patience.until_done("redis", || shared.store.slot_state(&slot)).await?,
+        };
+        self.parked = state.parked.into_iter().collect();
+        self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
+        self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
+        let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
+        if let Some(checkpoint) = &state.checkpoint
+            && checkpoint.cluster != shared.cluster
+        {
+            return Err(Interrupted::Broken(format!(
+                "the checkpoint belongs to Kafka cluster {}, and this is {}: the read model has to be rebuilt",
+                checkpoint.cluster, shared.cluster
+            )));
+        }
+        self.check_generation(state.checkpoint.is_none()).await?;
+        let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
+        if !(low..=high).contains(&offset) {
+            return Err(Interrupted::Broken(format!(
+                "offset {offset} is to be read next, and the log has {low} to {high}: the read model has to be rebuilt"
+            )));
+        }
+        if !in_place {
+            self.patience.until_done("kafka", || source.seek(offset)).await?;
+        }
+        self.status.moved(offset, self.progress.1);
+        tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, "begins");
+        Ok(())
+    }
+
+    /// The partition must belong to the generation; and where the slot was emptied, the generations may have been too.
+    async fn check_generation(&self, is_empty: bool) -> Result<(), Interrupted> {
+        let ours = self.generation;
+        if self.partition >= ours.partitions {
+            return Err(Interrupted::Broken(format!(
+                "the read model was built from {} partitions, and this one is new: it has to be rebuilt",
+                ours.partitions
+            )));
+        }
+        if is_empty {
+            let store = &self.shared.store;
+            let live = self.patience.until_done("redis", || store.generation(self.context, ours)).await?;
+            if live != ours {
+                return Err(Interrupted::Broken(format!("generation {} is fed now, and this was {}", live.number, ours.number)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what waits, or waits.
+    async fn turn(&mut self, source: &Source) -> Result<(), Interrupted> {
+        if self.patience.stop().is_cancelled() {
+            return Err(Interrupted::Stopped);
+        }
+        let limits = self.shared.limits;
+        let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
+        if taken.messages.is_empty() {
+            if taken.at_end {
+                self.status.set_at_end(true);
+            }
+            return self.idle(source).await;
+        }
+        self.status.set_at_end(false);
+        self.handle(source, &taken.messages).await?;
+        self.status.set_at_end(taken.at_end);
+        Ok(())
+    }
+
+    async fn idle(&self, source: &Source) -> Result<(), Interrupted> {
+        tokio::select! {
+            () = source.filled() => Ok(()),
+            () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
+            () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
+                Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
+                // A Redis that is down is met by the next chunk; until then there is nothing to wait for.
+                Ok(_) | Err(_) => Ok(()),
+            },
+        }
+    }
+
+    async fn handle(&mut self, source: &Source, messages: &[BorrowedMessage<'_>]) -> Result<(), Interrupted> {
+        let started = std::time::Instant::now();
+        let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
+        let offset = messages.last().map_or(0, |message| message.offset() + 1);
+        let applied = chunk.applied();
+        let (changes, kept) = chunk.finish(offset, self.progress)?;
+        let shared = &self.shared;
+        if !letters.is_empty() {
+            self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
+            self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
+        }
+        failpoints::before_apply();
+        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, &changes);
+        match self.patience.until_done("redis", writing).await? {
+            Applied::Written => {}
+            Applied::Fenced => return Err(Interrupted::Fenced),
+        }
+        failpoints::after_apply();
+        self.rev = Some(self.rev.unwrap_or(0) + 1);
+        self.progress = (changes.events, changes.at);
+        self.parked.extend(changes.parked);
+        for (stream, view) in kept {
+            self.cache.put(stream, view);
+        }
+        self.status.moved(offset, changes.at);
+        source.store(offset);
+        self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        Ok(())
+    }
+}

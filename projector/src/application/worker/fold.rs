@@ -1,0 +1,241 @@
+//! Folding one chunk: from records to changed views and dead letters. Waits for Redis and the command service where it
+//! has to; nothing is written before it is done.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use events::{DecodeError, DomainEvent, Envelope, RecordedEvent, StreamId};
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Headers},
+};
+use uuid::Uuid;
+
+use super::{Interrupted, Worker};
+use crate::{
+    application::{
+        chunk::Chunk,
+        letters::{DeadLetter, Position, headers_of},
+    },
+    projections::Projection,
+};
+
+/// A folded chunk.
+pub(super) struct Folding<P: Projection> {
+    pub(super) chunk: Chunk<P>,
+    pub(super) letters: Vec<DeadLetter>,
+    pub(super) duplicates: u64,
+}
+
+/// A record whose headers were read.
+struct Record<'m> {
+    message: &'m BorrowedMessage<'m>,
+    envelope: Result<Envelope<'m>, String>,
+}
+
+/// An event to fold, and where it came from.
+struct Incoming<'a, E> {
+    envelope: &'a Envelope<'a>,
+    event: Result<E, DecodeError>,
+    origin: Origin<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    Record(&'a BorrowedMessage<'a>),
+    /// The history, and the record that showed the gap.
+    History(&'a RecordedEvent, &'a BorrowedMessage<'a>),
+}
+
+impl<'a> Origin<'a> {
+    fn message(self) -> &'a BorrowedMessage<'a> {
+        match self {
+            Self::Record(message) | Self::History(_, message) => message,
+        }
+    }
+}
+
+impl<P: Projection> Worker<P> {
+    pub(super) async fn fold_chunk(&mut self, messages: &[BorrowedMessage<'_>]) -> Result<Folding<P>, Interrupted> {
+        let records: Vec<Record<'_>> = messages.iter().map(read).collect();
+        let mut folding = Folding { chunk: self.bring(&records).await?, letters: Vec::new(), duplicates: 0 };
+        let events: Vec<_> = records.iter().map(|record| decode::<P>(&folding.chunk, record)).collect();
+        self.fetch_keys(wanted::<P>(events.iter().flatten().flatten())).await?;
+        for (record, event) in records.iter().zip(events) {
+            match (&record.envelope, event) {
+                (Ok(envelope), Some(event)) => {
+                    let incoming = Incoming { envelope, event, origin: Origin::Record(record.message) };
+                    self.next(&mut folding, incoming).await?;
+                }
+                (Ok(_), None) => folding.duplicates += 1,
+                (Err(cause), _) => {
+                    let letter = self.letter(None, Origin::Record(record.message), cause.clone());
+                    folding.letters.push(letter);
+                }
+            }
+        }
+        Ok(folding)
+    }
+
+    /// The streams' states: from memory, or from Redis.
+    async fn bring(&mut self, records: &[Record<'_>]) -> Result<Chunk<P>, Interrupted> {
+        let mut chunk = Chunk::with_capacity(records.len());
+        let mut missing = Vec::new();
+        for stream in records.iter().filter_map(|record| Some(record.envelope.as_ref().ok()?.stream_id)) {
+            if chunk.knows(stream) {
+                continue;
+            }
+            let cached = self.cache.take(stream);
+            if cached.is_none() {
+                missing.push(stream);
+            }
+            chunk.bring(stream, cached.flatten(), self.parked.get(&stream).cloned());
+        }
+        if !missing.is_empty() {
+            let (shared, slot) = (Arc::clone(&self.shared), &self.slot);
+            let views = self.patience.until_done("redis", || shared.store.views(slot, &missing)).await?;
+            for (stream, view) in missing.into_iter().zip(views) {
+                chunk.set_view(stream, view);
+            }
+        }
+        Ok(chunk)
+    }
+
+    async fn fetch_keys(&mut self, mut wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|id| !self.keys.contains(*id));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let keys = self.patience.until_done("command service", || shared.commands.personal_keys(&wanted)).await?;
+        for (id, key) in keys {
+            self.keys.insert(id, key);
+        }
+        Ok(())
+    }
+
+    /// Folds the event if it is the stream's next; passes over it if it was dealt with; fills the gap if it is too far ahead.
+    async fn next(&mut self, folding: &mut Folding<P>, incoming: Incoming<'_, P::Event>) -> Result<(), Interrupted> {
+        let (stream, version) = (incoming.envelope.stream_id, incoming.envelope.version);
+        let reached = folding.chunk.reached(stream);
+        if version <= reached {
+            folding.duplicates += 1;
+            return Ok(());
+        }
+        if version > reached + 1 {
+            self.fill(folding, incoming.envelope, reached, incoming.origin.message()).await?;
+            let filled = folding.chunk.reached(stream);
+            if filled + 1 != version {
+                let cause = format!("the store's history lacks the versions {} to {} of its stream", filled + 1, version - 1);
+                self.park(folding, &incoming, cause);
+                return Ok(());
+            }
+        }
+        self.step(folding, &incoming);
+        Ok(())
+    }
+
+    /// Folds the events between version `after` and that of `ahead`, as the event store has them.
+    async fn fill(
+        &mut self,
+        folding: &mut Folding<P>,
+        ahead: &Envelope<'_>,
+        after: u64,
+        shown_by: &BorrowedMessage<'_>,
+    ) -> Result<(), Interrupted> {
+        self.meters.gaps.increment(1);
+        let stream = ahead.stream_id;
+        tracing::warn!(
+            parent: &self.span, stream.id = %stream, stream.version = after, event.version = ahead.version,
+            "events are missing: fetching them from the event store"
+        );
+        let (shared, context, until) = (Arc::clone(&self.shared), self.context, ahead.version - 1);
+        let history = || shared.commands.history(context, stream, after, until);
+        let missing = self.patience.until_done("command service", history).await?;
+        for recorded in &missing {
+            if recorded.version != folding.chunk.reached(stream) + 1 || recorded.stream_id != stream {
+                break;
+            }
+            let envelope = recorded.envelope();
+            let event = P::Event::decode(&envelope.event_type, recorded.data.get().as_bytes());
+            self.fetch_keys(wanted::<P>(event.iter())).await?;
+            self.step(folding, &Incoming { envelope: &envelope, event, origin: Origin::History(recorded, shown_by) });
+        }
+        Ok(())
+    }
+
+    /// Folds the stream's next event, or parks it.
+    fn step(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>) {
+        let envelope = incoming.envelope;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let trace = envelope.traceparent.as_deref().and_then(|text| text.parse::<service_kit::trace::TraceContext>().ok());
+            tracing::debug!(
+                parent: &self.span, stream.id = %envelope.stream_id, stream.version = envelope.version,
+                event.type = %envelope.event_type, trace.id = trace.map(|trace| trace.trace_id()), "event"
+            );
+        }
+        let cause = match (folding.chunk.parked(envelope.stream_id), &incoming.event) {
+            (Some(parked), _) => format!("it follows version {} of its stream, which is parked", parked.version),
+            (None, Err(error)) => error.to_string(),
+            (None, Ok(event)) => match folding.chunk.apply(envelope, event, &self.keys) {
+                Ok(()) => return,
+                Err(cause) => cause.to_owned(),
+            },
+        };
+        self.park(folding, incoming, cause);
+    }
+
+    fn park(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>, cause: String) {
+        let Envelope { stream_id: stream, version, .. } = *incoming.envelope;
+        tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
+        folding.chunk.park(stream, version, &cause, Utc::now().timestamp_millis());
+        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, cause));
+    }
+
+    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, cause: String) -> DeadLetter {
+        let (key, headers, value) = match origin {
+            Origin::Record(message) => {
+                let headers = message.headers().into_iter().flat_map(Headers::iter);
+                let headers = headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect();
+                (message.key().map(<[u8]>::to_vec), headers, message.payload().map(<[u8]>::to_vec))
+            }
+            Origin::History(recorded, _) => {
+                let key = recorded.stream_id.to_string().into_bytes();
+                (Some(key), headers_of(&recorded.envelope(), self.context), Some(recorded.data.get().as_bytes().to_vec()))
+            }
+        };
+        let offset = origin.message().offset();
+        let position = Position { topic: self.topic.clone(), partition: self.partition, offset };
+        DeadLetter { key, headers, value, cause, projection: (self.context, P::VERSION), position, event, at: Utc::now() }
+    }
+}
+
+/// Reads a record's headers. A record that is not under its stream's key is not that stream's event.
+fn read<'m>(message: &'m BorrowedMessage<'m>) -> Record<'m> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?))));
+    let envelope = envelope.map_err(|error| error.to_string()).and_then(|envelope| {
+        let mut buffer = Uuid::encode_buffer();
+        let key: &str = envelope.stream_id.hyphenated().encode_lower(&mut buffer);
+        if message.key() == Some(key.as_bytes()) { Ok(envelope) } else { Err("the record's key is not its stream".to_owned()) }
+    });
+    Record { message, envelope }
+}
+
+/// The event, unless it was dealt with before this chunk.
+fn decode<P: Projection>(chunk: &Chunk<P>, record: &Record<'_>) -> Option<Result<P::Event, DecodeError>> {
+    let envelope = record.envelope.as_ref().ok()?;
+    let is_new = envelope.version > chunk.reached(envelope.stream_id);
+    is_new.then(|| P::Event::decode(&envelope.event_type, record.message.payload().unwrap_or_default()))
+}
+
+/// The ids of the keys that open the personal data in these events.
+fn wanted<'e, P: Projection>(events: impl Iterator<Item = &'e P::Event>) -> Vec<Uuid> {
+    let mut wanted = Vec::new();
+    for event in events {
+        P::key_ids(event, &mut wanted);
+    }
+    wanted
+}

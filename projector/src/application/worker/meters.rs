@@ -1,0 +1,37 @@
+//! What a worker counts. Handles are made once: looking one up by its labels costs more than counting.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+
+pub(super) struct Meters {
+    pub(super) gaps: Counter,
+    pub(super) dead_letters: Counter,
+    pub(super) restarts: Counter,
+    events: Counter,
+    duplicates: Counter,
+    batch_size: Histogram,
+    apply_seconds: Histogram,
+}
+
+impl Meters {
+    pub(super) fn new(topic: &str) -> Self {
+        let labels = [("topic", topic.to_owned())];
+        Self {
+            gaps: metrics::counter!("orderflow_projection_gaps_total", &labels),
+            dead_letters: metrics::counter!("orderflow_dead_letters_total", &labels),
+            restarts: metrics::counter!("orderflow_projection_restarts_total", &labels),
+            events: metrics::counter!("orderflow_projection_events_total", &labels),
+            duplicates: metrics::counter!("orderflow_projection_duplicates_total", &labels),
+            batch_size: metrics::histogram!("orderflow_projection_batch_size", &labels),
+            apply_seconds: metrics::histogram!("orderflow_projection_apply_seconds", &labels),
+        }
+    }
+
+    pub(super) fn chunk(&self, records: usize, applied: u64, duplicates: u64, took: Duration) {
+        self.events.increment(applied);
+        self.duplicates.increment(duplicates);
+        self.batch_size.record(u32::try_from(records).map_or(f64::INFINITY, f64::from));
+        self.apply_seconds.record(took);
+    }
+}

@@ -1,0 +1,118 @@
+//! Settings.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
+
+use crate::application::worker::Limits;
+
+/// Keeps the read models in Redis up to date with the events on Kafka.
+#[derive(Debug, clap::Parser)]
+#[command(version, about)]
+pub struct Config {
+    /// What every service has.
+    #[command(flatten)]
+    pub common: CommonConfig,
+
+    /// Kafka brokers, `host:port,host:port`.
+    #[arg(long, env)]
+    pub kafka_brokers: String,
+
+    /// What topic names begin with.
+    #[arg(long, env, default_value = "orderflow")]
+    pub topic_prefix: String,
+
+    /// Replicas of the dead-letter topic, should it have to be created.
+    #[arg(long, env, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=32))]
+    pub topic_replication: i32,
+
+    /// Redis, `redis://user:password@host:port/index`.
+    #[arg(long, env)]
+    pub redis_url: Secret,
+
+    /// What Redis keys begin with.
+    #[arg(long, env, default_value = "orderflow")]
+    pub redis_prefix: String,
+
+    /// The command service, for missing events and keys of personal data.
+    #[arg(long, env, default_value = "http://127.0.0.1:8080")]
+    pub command_service_url: String,
+
+    /// The consumer group. Checkpoints are in Redis: another name changes nothing of where reading begins.
+    #[arg(long, env, default_value = "orderflow-projector")]
+    pub group_id: String,
+
+    /// A name that stays with this instance: coming back under it within the session timeout moves no partition.
+    #[arg(long, env)]
+    pub group_instance_id: Option<String>,
+
+    /// Seconds until the partitions of a silent instance go to others.
+    #[arg(long, env, default_value_t = 10, value_parser = clap::value_parser!(u64).range(6..=1800))]
+    pub session_timeout: u64,
+
+    /// Events that are written to Redis in one call, at most.
+    #[arg(long, env, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub chunk_events: u16,
+
+    /// Views kept in memory, for each partition.
+    #[arg(long, env, default_value = "1024")]
+    pub cached_views: NonZeroUsize,
+
+    /// Changes that each partition's change log keeps, about.
+    #[arg(long, env, default_value = "4096")]
+    pub log_changes: NonZeroUsize,
+}
+
+impl ServiceConfig for Config {
+    const DEFAULT_HTTP_ADDR: &'static str = "127.0.0.1:8082";
+
+    fn common(&self) -> &CommonConfig {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if !self.redis_url.expose().starts_with("redis://") {
+            return Err(ConfigError::new("REDIS_URL", "must be a redis:// URL"));
+        }
+        if !self.command_service_url.starts_with("http://") {
+            return Err(ConfigError::new("COMMAND_SERVICE_URL", "must be an http:// URL"));
+        }
+        for (name, value) in [
+            ("KAFKA_BROKERS", &self.kafka_brokers),
+            ("TOPIC_PREFIX", &self.topic_prefix),
+            ("REDIS_PREFIX", &self.redis_prefix),
+            ("GROUP_ID", &self.group_id),
+        ] {
+            if value.is_empty() {
+                return Err(ConfigError::new(name, "must not be empty"));
+            }
+        }
+        if self.redis_prefix.contains(['{', '}']) {
+            return Err(ConfigError::new("REDIS_PREFIX", "must not contain braces: they mark Redis Cluster's hash tag"));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// The bounds of a worker.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        /// A chunk of large orders stays one command of a size that Redis handles in milliseconds.
+        const CHUNK_BYTES: usize = 1 << 20;
+        /// For 36 partitions 36 MB.
+        const CACHED_BYTES: usize = 1 << 20;
+        Limits {
+            chunk_events: usize::from(self.chunk_events),
+            chunk_bytes: CHUNK_BYTES,
+            cached_views: self.cached_views,
+            cached_bytes: CACHED_BYTES,
+        }
+    }
+
+    /// See `session_timeout`.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        Duration::from_secs(self.session_timeout)
+    }
+}

@@ -1,0 +1,17 @@
+//! Where tests kill the process, by `FAILPOINTS=projector::before-apply=3*off->return`; without the feature `failpoints` nothing.
+
+/// A chunk is folded, its dead letters are sent, and nothing is written yet.
+pub(crate) fn before_apply() {
+    fail::fail_point!("projector::before-apply", |_| die());
+}
+
+/// A chunk is written, and the process does not know it yet.
+pub(crate) fn after_apply() {
+    fail::fail_point!("projector::after-apply", |_| die());
+}
+
+/// Ends as `kill -9` does.
+#[cfg(feature = "failpoints")]
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+}

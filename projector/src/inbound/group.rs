@@ -1,0 +1,308 @@
+//! The consumer group: which partitions this process has, and a worker for each.
+//!
+//! Rebalancing is cooperative: a partition that stays with its process is not interrupted, and keeps its cache of views.
+//! The callbacks only pass on what happened; partitions are assigned and given up here, when their checkpoints are known
+//! and their workers have ended. Kafka waits for that, and polling goes on meanwhile.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use events::Context;
+use futures::future::join_all;
+use rdkafka::{
+    ClientConfig, ClientContext, Offset, Statistics, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+use read_model::{Generation, Slot};
+use service_kit::shutdown::Shutdown;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::source::Source;
+use crate::{
+    application::{
+        status::Partitions,
+        worker::{self, Assignment, Shared},
+    },
+    outbound::redis::SlotState,
+};
+
+/// How often polling looks whether it should end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long an assignment waits for checkpoints. A worker that was given none waits on its own, and then goes there.
+const CHECKPOINTS: Duration = Duration::from_secs(2);
+
+/// What the group consists of.
+pub struct GroupSettings {
+    /// `host:port,host:port`.
+    pub brokers: String,
+    /// The group's name.
+    pub group_id: String,
+    /// Static membership: a process that comes back in time under the same name gets its partitions back at once.
+    pub instance_id: Option<String>,
+    /// How long a silent process keeps its partitions.
+    pub session_timeout: Duration,
+    /// The contexts that are read, their topics and the generations that they feed.
+    pub contexts: Vec<(Context, String, Generation)>,
+}
+
+enum GroupEvent {
+    Assigned(Vec<(String, i32)>),
+    Revoked(Vec<(String, i32)>),
+    Failed(String),
+}
+
+/// Receives librdkafka's callbacks.
+pub struct GroupContext {
+    events: mpsc::UnboundedSender<GroupEvent>,
+    closing: AtomicBool,
+    partitions: Partitions,
+    contexts: HashMap<String, Context>,
+}
+
+impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        for (topic, statistics) in &statistics.topics {
+            let Some(context) = self.contexts.get(topic) else { continue };
+            for (partition, statistics) in &statistics.partitions {
+                let status = u32::try_from(*partition).ok().and_then(|partition| self.partitions.get(*context, partition));
+                if let Some(status) = status {
+                    status.observe_end(statistics.ls_offset);
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::Acquire) {
+            // The workers have ended; only the group has to be told.
+            if let Err(error) = give_up(consumer, partitions) {
+                tracing::warn!(%error, "leaving the group");
+            }
+            return;
+        }
+        let named = partitions.elements().iter().map(|one| (one.topic().to_owned(), one.partition())).collect();
+        let event = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => GroupEvent::Assigned(named),
+            _ => GroupEvent::Revoked(named),
+        };
+        // Nobody listens when the process ends; then nobody waits for an answer either.
+        let _ = self.events.send(event);
+    }
+}
+
+fn give_up(consumer: &BaseConsumer<GroupContext>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+    }
+}
+
+/// This process's membership in the group.
+pub struct Group {
+    consumer: Arc<BaseConsumer<GroupContext>>,
+    events: mpsc::UnboundedReceiver<GroupEvent>,
+    poller: std::thread::JoinHandle<()>,
+    stop_polling: Arc<AtomicBool>,
+    settings: GroupSettings,
+    shared: Arc<Shared>,
+    partitions: Partitions,
+    workers: HashMap<(String, i32), (CancellationToken, JoinHandle<()>)>,
+}
+
+impl Group {
+    /// Joins the group.
+    pub fn join(settings: GroupSettings, shared: Arc<Shared>, partitions: Partitions) -> KafkaResult<Self> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let context = GroupContext {
+            events: sender.clone(),
+            closing: AtomicBool::new(false),
+            partitions: partitions.clone(),
+            contexts: settings.contexts.iter().map(|(context, topic, _)| (topic.clone(), *context)).collect(),
+        };
+        let consumer: BaseConsumer<GroupContext> = client_config(&settings).create_with_context(context)?;
+        let topics: Vec<&str> = settings.contexts.iter().map(|(_, topic, _)| topic.as_str()).collect();
+        consumer.subscribe(&topics)?;
+        let consumer = Arc::new(consumer);
+        let stop_polling = Arc::new(AtomicBool::new(false));
+        let poller = {
+            let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop_polling));
+            std::thread::Builder::new()
+                .name("kafka-poll".to_owned())
+                .spawn(move || poll(&consumer, &stop, &sender))
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?
+        };
+        Ok(Self { consumer, events, poller, stop_polling, settings, shared, partitions, workers: HashMap::new() })
+    }
+
+    /// Serves the group until shutdown begins, then ends the workers and leaves.
+    pub async fn run(mut self, shutdown: &Shutdown) {
+        let stop = shutdown.token();
+        loop {
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                () = stop.cancelled() => None,
+            };
+            match event {
+                Some(GroupEvent::Assigned(partitions)) => {
+                    if let Err(error) = self.assign(partitions).await {
+                        shutdown.fail("kafka", error);
+                    }
+                }
+                Some(GroupEvent::Revoked(partitions)) => {
+                    if let Err(error) = self.revoke(partitions).await {
+                        shutdown.fail("kafka", error);
+                    }
+                }
+                Some(GroupEvent::Failed(cause)) => shutdown.fail("kafka", cause),
+                None => break,
+            }
+        }
+        self.leave().await;
+    }
+
+    async fn assign(&mut self, partitions: Vec<(String, i32)>) -> KafkaResult<()> {
+        let mut found = Vec::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            let settings = self.settings.contexts.iter().find(|(_, name, _)| *name == topic);
+            let (Some((context, _, generation)), Ok(number)) = (settings, u32::try_from(partition)) else { continue };
+            let source = Source::split(&self.consumer, &topic, partition)
+                .ok_or_else(|| KafkaError::Subscription(format!("no queue for {topic}/{partition}")))?;
+            found.push((*context, topic, partition, number, *generation, source));
+        }
+        let shared = &self.shared;
+        let states = join_all(found.iter().map(|(context, _, _, number, generation, _)| async {
+            let slot = Slot::new(shared.store.prefix(), *generation, *context, *number);
+            let state = tokio::time::timeout(CHECKPOINTS, shared.store.slot_state(&slot)).await;
+            state.ok().and_then(Result::ok)
+        }))
+        .await;
+        let mut assigned = TopicPartitionList::with_capacity(found.len());
+        for ((_, topic, partition, ..), state) in found.iter().zip(&states) {
+            assigned.add_partition_offset(topic, *partition, Offset::Offset(start(state.as_ref())))?;
+        }
+        match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&assigned)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&assigned)?,
+        }
+        tracing::info!(partitions = found.len(), "partitions assigned");
+        for ((context, topic, partition, number, generation, source), start) in found.into_iter().zip(states) {
+            let stop = CancellationToken::new();
+            let status = self.partitions.add(context, number, &topic);
+            let assignment =
+                Assignment { context, topic: topic.clone(), partition: number, generation, source, start, status, stop: stop.clone() };
+            let worker = tokio::spawn(worker::run(Arc::clone(shared), assignment));
+            self.workers.insert((topic, partition), (stop, worker));
+        }
+        Ok(())
+    }
+
+    async fn revoke(&mut self, partitions: Vec<(String, i32)>) -> KafkaResult<()> {
+        let mut revoked = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in &partitions {
+            revoked.add_partition(topic, *partition);
+        }
+        self.end_workers(&partitions).await;
+        tracing::info!(partitions = partitions.len(), "partitions revoked");
+        give_up(&self.consumer, &revoked)
+    }
+
+    async fn end_workers(&mut self, partitions: &[(String, i32)]) {
+        let ending: Vec<_> = partitions.iter().filter_map(|key| Some((key, self.workers.remove(key)?))).collect();
+        for (_, (stop, _)) in &ending {
+            stop.cancel();
+        }
+        for ((topic, partition), (_, worker)) in ending {
+            if let Err(error) = worker.await {
+                tracing::error!(kafka.topic = topic, kafka.partition = partition, %error, "a worker failed");
+            }
+            let context = self.settings.contexts.iter().find(|(_, name, _)| name == topic);
+            if let (Some((context, ..)), Ok(number)) = (context, u32::try_from(*partition)) {
+                self.partitions.remove(*context, number);
+            }
+        }
+    }
+
+    async fn leave(mut self) {
+        let partitions: Vec<_> = self.workers.keys().cloned().collect();
+        self.end_workers(&partitions).await;
+        self.consumer.context().closing.store(true, Ordering::Release);
+        self.stop_polling.store(true, Ordering::Release);
+        let (consumer, poller) = (self.consumer, self.poller);
+        // Dropping the consumer commits what was stored, leaves the group, and blocks until that is done.
+        let left = tokio::task::spawn_blocking(move || {
+            let _ = poller.join();
+            drop(consumer);
+        });
+        if left.await.is_err() {
+            tracing::warn!("leaving the group failed");
+        }
+    }
+}
+
+/// Where reading begins: the topic's beginning for an empty slot.
+fn start(state: Option<&SlotState>) -> i64 {
+    state.and_then(|state| state.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.offset)
+}
+
+/// Serves callbacks. Records come through the partitions' own queues, and none through here.
+fn poll(consumer: &BaseConsumer<GroupContext>, stop: &AtomicBool, events: &mpsc::UnboundedSender<GroupEvent>) {
+    while !stop.load(Ordering::Acquire) {
+        match consumer.poll(POLL) {
+            None => {}
+            Some(Ok(_)) => {
+                // It would be missing where it belongs. The next start begins at the checkpoint, where nothing is.
+                let _ = events.send(GroupEvent::Failed("a record came past its partition's queue".to_owned()));
+            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                let _ = events.send(GroupEvent::Failed(code.to_string()));
+            }
+            Some(Err(error)) => tracing::warn!(%error, "kafka"),
+        }
+    }
+}
+
+fn client_config(settings: &GroupSettings) -> ClientConfig {
+    let session = settings.session_timeout.as_millis();
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", "orderflow-projector")
+        .set("group.id", &settings.group_id)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session.to_string())
+        .set("heartbeat.interval.ms", (session / 3).to_string())
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        // A checkpoint outside of the log is an error, never a silent jump.
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.commit.interval.ms", "1000")
+        .set("enable.partition.eof", "true")
+        .set("statistics.interval.ms", "1000")
+        // The broker answers at the first byte. While it waits, a partition that has only now room in its queue is not part
+        // of the question, so the wait bounds how long such a partition stands still.
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.queue.backoff.ms", "5")
+        // Bounds for each partition's queue: 36 partitions stay below 30 MB.
+        .set("queued.min.messages", "2000")
+        .set("queued.max.messages.kbytes", "512")
+        .set("fetch.message.max.bytes", "262144")
+        .set("fetch.max.bytes", "8388608");
+    if let Some(instance) = &settings.instance_id {
+        config.set("group.instance.id", instance);
+    }
+    config
+}

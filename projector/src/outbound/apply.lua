@@ -1,0 +1,87 @@
+#!lua name=orderflow_apply_1
+-- Writes one chunk of a projection, all or nothing. Every key is in KEYS and shares one hash tag.
+--
+-- KEYS[1] state  KEYS[2] change log  KEYS[3..] those of the operations
+-- ARGV[1] expected revision ('' for none)  ARGV[2] next revision  ARGV[3] offset  ARGV[4] cluster  ARGV[5] events
+-- ARGV[6] time  ARGV[7] log entries to keep  ARGV[8] changes ('' for none)
+-- ARGV[9..] operations: name, index of its (first) key, number of items, items
+--
+-- Answers 1, or 0 when the revision is another: another projector wrote, or Redis was emptied or restored.
+
+local operations = {}
+
+-- Items: values, one for each key from the first on.
+operations['views'] = function(keys, first, args, from, count)
+  local pairs = {}
+  for i = 0, count - 1 do
+    pairs[2 * i + 1] = keys[first + i]
+    pairs[2 * i + 2] = args[from + i]
+  end
+  redis.call('MSET', unpack(pairs))
+end
+
+-- Items: members, all of score 0.
+operations['add'] = function(keys, key, args, from, count)
+  local scored = {}
+  for i = 0, count - 1 do
+    scored[2 * i + 1] = '0'
+    scored[2 * i + 2] = args[from + i]
+  end
+  redis.call('ZADD', keys[key], unpack(scored))
+end
+
+-- Items: members.
+operations['remove'] = function(keys, key, args, from, count)
+  redis.call('ZREM', keys[key], unpack(args, from, from + count - 1))
+end
+
+-- Items: field, amount. A counter at zero is no field, so that the order of chunks leaves no trace.
+operations['count'] = function(keys, key, args, from, count)
+  for i = from, from + count - 1, 2 do
+    if redis.call('HINCRBY', keys[key], args[i], args[i + 1]) == 0 then
+      redis.call('HDEL', keys[key], args[i])
+    end
+  end
+end
+
+-- Items: member, amount. As above, with scores.
+operations['score'] = function(keys, key, args, from, count)
+  for i = from, from + count - 1, 2 do
+    if tonumber(redis.call('ZINCRBY', keys[key], args[i + 1], args[i])) == 0 then
+      redis.call('ZREM', keys[key], args[i])
+    end
+  end
+end
+
+-- Items: field, value.
+operations['set'] = function(keys, key, args, from, count)
+  redis.call('HSET', keys[key], unpack(args, from, from + count - 1))
+end
+
+-- Items: field, value. Compare and delete: what another has claimed since is not ours to release.
+operations['release'] = function(keys, key, args, from, count)
+  for i = from, from + count - 1, 2 do
+    if redis.call('HGET', keys[key], args[i]) == args[i + 1] then
+      redis.call('HDEL', keys[key], args[i])
+    end
+  end
+end
+
+local function apply(keys, args)
+  if (redis.call('HGET', keys[1], 'rev') or '') ~= args[1] then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'rev', args[2], 'offset', args[3], 'cluster', args[4], 'events', args[5], 'at', args[6])
+  if args[8] ~= '' then
+    redis.call('XADD', keys[2], 'MAXLEN', args[7], '*', 'changes', args[8])
+  end
+  local at = 9
+  while args[at] do
+    local count = tonumber(args[at + 2])
+    operations[args[at]](keys, tonumber(args[at + 1]), args, at + 3, count)
+    at = at + 3 + count
+  end
+  return 1
+end
+
+redis.register_function('orderflow_apply_1', apply)

@@ -1,0 +1,150 @@
+//! The command service's HTTP API, as far as the projector needs it: histories of streams, and keys of personal data.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use events::{Context, DataKey, RecordedEvent, StreamId};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
+use service_kit::{
+    auth::{self, Role},
+    config::Secret,
+};
+use uuid::Uuid;
+
+/// Whole requests; the caller tries again.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a token is good for, and how long before its end the next one is made.
+const TOKEN_LIFE: Duration = Duration::from_secs(600);
+const TOKEN_MARGIN: Duration = Duration::from_secs(60);
+/// What the endpoints accept.
+const PAGE: u64 = 100;
+const KEYS_A_REQUEST: usize = 1_000;
+
+/// Why the command service did not answer. All of it is worth another attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandServiceError {
+    /// No connection, no answer in time, or an answer that is none.
+    #[error("{0}")]
+    Unreachable(#[from] reqwest::Error),
+    /// It answered something else than what was asked for.
+    #[error("it answered {status}: {detail}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What it said.
+        detail: String,
+    },
+    /// No token could be made.
+    #[error("no token: {0}")]
+    Token(#[from] auth::MintError),
+    /// It gave a key that is none.
+    #[error("it gave a malformed key for {0}")]
+    Key(Uuid),
+}
+
+/// A client with a token of its own.
+pub struct CommandService {
+    http: Client,
+    base: String,
+    secret: Secret,
+    token: Mutex<Option<(String, Instant)>>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    events: Vec<RecordedEvent>,
+    next: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: HashMap<Uuid, String>,
+}
+
+impl CommandService {
+    /// A client of the command service at `base`, which trusts tokens signed with `secret`.
+    pub fn new(base: &str, secret: Secret) -> Result<Self, CommandServiceError> {
+        let http = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, token: Mutex::default() })
+    }
+
+    /// Whether it is alive.
+    pub async fn ping(&self) -> Result<(), CommandServiceError> {
+        checked(self.http.get(format!("{}/health", self.base)).send().await?).await.map(drop)
+    }
+
+    /// The events of a stream after version `after` and up to `until`, as far as the store has them.
+    pub async fn history(
+        &self,
+        context: Context,
+        stream: StreamId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<RecordedEvent>, CommandServiceError> {
+        let mut events = Vec::new();
+        let mut after = after;
+        loop {
+            let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={PAGE}", self.base);
+            let response = self.authorised(self.http.get(url))?.send().await?;
+            if is_unknown_stream(&response) {
+                return Ok(events);
+            }
+            let page: Page = checked(response).await?.json().await?;
+            events.extend(page.events.into_iter().take_while(|event| event.version <= until));
+            match page.next {
+                Some(next) if next > after && next < until => after = next,
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    /// The keys with these ids; an erased one is missing.
+    pub async fn personal_keys(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, DataKey)>, CommandServiceError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(KEYS_A_REQUEST) {
+            let request = self.http.post(format!("{}/v1/personal-keys", self.base)).json(&serde_json::json!({ "ids": ids }));
+            let answer: Keys = checked(self.authorised(request)?.send().await?).await?.json().await?;
+            for (id, key) in answer.keys {
+                found.push((id, DataKey::from_base64(&key).map_err(|_| CommandServiceError::Key(id))?));
+            }
+        }
+        Ok(found)
+    }
+
+    fn authorised(&self, request: RequestBuilder) -> Result<RequestBuilder, CommandServiceError> {
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((token, made)) = &*token
+            && made.elapsed() + TOKEN_MARGIN < TOKEN_LIFE
+        {
+            return Ok(request.bearer_auth(token));
+        }
+        let fresh = auth::mint(&self.secret, "projector", &[Role::Service], TOKEN_LIFE)?;
+        let request = request.bearer_auth(&fresh);
+        *token = Some((fresh, Instant::now()));
+        Ok(request)
+    }
+}
+
+/// Only a problem from the command service itself says that there is no such stream: a 404 from anything else that may
+/// stand in between (a gateway, a wrong URL) is a fault to wait out.
+fn is_unknown_stream(response: &Response) -> bool {
+    let media_type = response.headers().get(reqwest::header::CONTENT_TYPE).map(|value| value.as_bytes());
+    response.status() == StatusCode::NOT_FOUND && media_type == Some(service_kit::problem::CONTENT_TYPE.as_bytes())
+}
+
+async fn checked(response: Response) -> Result<Response, CommandServiceError> {
+    /// Enough of an answer for a log line.
+    const DETAIL: usize = 300;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let detail = response.text().await.unwrap_or_default().chars().take(DETAIL).collect();
+    Err(CommandServiceError::Refused { status, detail })
+}

@@ -1,0 +1,208 @@
+//! The read models in Redis: what a slot holds, and the one call that changes it.
+
+mod call;
+
+use std::{num::NonZeroUsize, sync::atomic::{AtomicUsize, Ordering}, time::Duration};
+
+use events::{Context, StreamId};
+use read_model::{
+    Generation, Slot, StoredView,
+    keys::{self, Parked},
+};
+use redis::{
+    Client, ErrorKind, FromRedisValue, RedisError, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use serde::de::DeserializeOwned;
+
+use crate::application::changes::Changes;
+
+/// The library with the function that applies a chunk.
+const LIBRARY: &str = include_str!("apply.lua");
+
+/// Connections: one is busy encoding while the other's replies are read.
+const CONNECTIONS: usize = 2;
+/// Longer than any chunk takes; a Redis that answers later than this is treated as down.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection attempt that takes longer has failed.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why Redis did not do what was asked. All of it is worth another attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisStoreError {
+    /// Redis, or the way to it.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// What lies there was not written by us, or by another version of us.
+    #[error("{key}: {problem}")]
+    Malformed {
+        /// Where.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The checkpoint of a slot and what fences it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Rises with each chunk.
+    pub rev: u64,
+    /// The next offset to read.
+    pub offset: i64,
+    /// The Kafka cluster that the offset belongs to.
+    pub cluster: String,
+    /// Events applied in all.
+    pub events: u64,
+    /// Milliseconds: recording time of the last event.
+    pub at: i64,
+}
+
+/// What a worker needs to begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlotState {
+    /// None: the slot is empty.
+    pub checkpoint: Option<Checkpoint>,
+    /// The parked streams.
+    pub parked: Vec<(StreamId, Parked)>,
+}
+
+/// Whether a chunk was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It was.
+    Written,
+    /// The revision was another, and nothing was written.
+    Fenced,
+}
+
+/// The read models of one prefix.
+pub struct RedisStore {
+    connections: Vec<ConnectionManager>,
+    next: AtomicUsize,
+    prefix: String,
+    log_changes: NonZeroUsize,
+}
+
+impl RedisStore {
+    /// Connects when first used. `log_changes`: about how many changes a slot's change log keeps.
+    pub fn new(url: &str, prefix: &str, log_changes: NonZeroUsize) -> Result<Self, RedisError> {
+        let config = ConnectionManagerConfig::new()
+            // The worker retries, and says so; two layers of retries would only hide it.
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let client = Client::open(url)?;
+        let connections = (0..CONNECTIONS)
+            .map(|_| ConnectionManager::new_lazy_with_config(client.clone(), config.clone()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { connections, next: AtomicUsize::new(0), prefix: prefix.to_owned(), log_changes })
+    }
+
+    /// The prefix of all keys.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> Result<(), RedisStoreError> {
+        Ok(redis::cmd("PING").query_async(&mut self.connection()).await?)
+    }
+
+    /// Loads the function library, replacing an older one of the same name.
+    pub async fn load_library(&self) -> Result<(), RedisStoreError> {
+        let mut load = redis::cmd("FUNCTION");
+        load.arg("LOAD").arg("REPLACE").arg(LIBRARY);
+        let _name: String = load.query_async(&mut self.connection()).await?;
+        Ok(())
+    }
+
+    /// The generation of a context that is fed, made if there is none.
+    pub async fn generation(&self, context: Context, first: Generation) -> Result<Generation, RedisStoreError> {
+        let key = keys::generations(&self.prefix);
+        let malformed = |problem: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() };
+        let json = serde_json::to_string(&first).map_err(malformed)?;
+        let mut pipe = redis::pipe();
+        pipe.cmd("HSETNX").arg(&key).arg(context.name()).arg(json).ignore();
+        pipe.cmd("HGET").arg(&key).arg(context.name());
+        let (stored,): (Vec<u8>,) = pipe.query_async(&mut self.connection()).await?;
+        serde_json::from_slice(&stored).map_err(malformed)
+    }
+
+    /// Checkpoint and parked streams of a slot.
+    pub async fn slot_state(&self, slot: &Slot) -> Result<SlotState, RedisStoreError> {
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at"]);
+        pipe.cmd("HGETALL").arg(slot.parked());
+        let (fields, parked): (Vec<Option<String>>, Vec<(String, Vec<u8>)>) = pipe.query_async(&mut self.connection()).await?;
+        let checkpoint = match fields.as_slice() {
+            [None, ..] => None,
+            [Some(rev), Some(offset), Some(cluster), Some(events), Some(at)] => {
+                let wrong = |_| RedisStoreError::Malformed { key: slot.state(), problem: "a field is no number".into() };
+                Some(Checkpoint {
+                    rev: rev.parse().map_err(wrong)?,
+                    offset: offset.parse().map_err(wrong)?,
+                    cluster: cluster.clone(),
+                    events: events.parse().map_err(wrong)?,
+                    at: at.parse().map_err(wrong)?,
+                })
+            }
+            _ => return Err(RedisStoreError::Malformed { key: slot.state(), problem: "a field is missing".into() }),
+        };
+        let parked = parked.into_iter().map(|(stream, json)| parked_stream(slot, &stream, &json)).collect::<Result<_, _>>()?;
+        Ok(SlotState { checkpoint, parked })
+    }
+
+    /// The revision of a slot; none when it is empty.
+    pub async fn revision(&self, slot: &Slot) -> Result<Option<u64>, RedisStoreError> {
+        Ok(redis::cmd("HGET").arg(slot.state()).arg("rev").query_async(&mut self.connection()).await?)
+    }
+
+    /// The views of some streams, in their order.
+    pub async fn views<V: DeserializeOwned>(&self, slot: &Slot, streams: &[StreamId]) -> Result<Vec<Option<V>>, RedisStoreError> {
+        let mut get = redis::cmd("MGET");
+        for stream in streams {
+            get.arg(slot.view(*stream));
+        }
+        let stored: Vec<Option<Vec<u8>>> = get.query_async(&mut self.connection()).await?;
+        let view = |(stream, bytes): (&StreamId, Option<Vec<u8>>)| {
+            let Some(bytes) = bytes else { return Ok(None) };
+            let malformed = |problem: String| RedisStoreError::Malformed { key: slot.view(*stream), problem };
+            let stored = StoredView::decode(&bytes).map_err(|error| malformed(error.to_string()))?;
+            serde_json::from_slice(stored.json).map(Some).map_err(|error| malformed(error.to_string()))
+        };
+        streams.iter().zip(stored).map(view).collect()
+    }
+
+    /// Writes a chunk if the slot's revision is still `rev` (none: if the slot is still empty).
+    pub async fn apply(&self, slot: &Slot, rev: Option<u64>, cluster: &str, changes: &Changes) -> Result<Applied, RedisStoreError> {
+        let call = call::build(slot, rev, cluster, self.log_changes, changes);
+        let answer = call.query_async::<Value>(&mut self.connection()).await;
+        let answer = match answer {
+            Err(error) if is_function_missing(&error) => {
+                tracing::info!("Redis does not have the function library (any more): loading it");
+                self.load_library().await?;
+                call.query_async::<Value>(&mut self.connection()).await
+            }
+            answer => answer,
+        }?;
+        Ok(if i64::from_redis_value(answer).map_err(RedisError::from)? == 1 { Applied::Written } else { Applied::Fenced })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        self.connections[turn].clone()
+    }
+}
+
+fn parked_stream(slot: &Slot, stream: &str, json: &[u8]) -> Result<(StreamId, Parked), RedisStoreError> {
+    let malformed = |problem: String| RedisStoreError::Malformed { key: slot.parked(), problem };
+    let stream = stream.parse().map_err(|_| malformed(format!("`{stream}` is no stream id")))?;
+    let parked = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+    Ok((stream, parked))
+}
+
+fn is_function_missing(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) && error.to_string().contains("Function not found")
+}

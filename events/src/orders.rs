@@ -52,6 +52,7 @@ pub struct OrderPlaced {
     /// The currency of every amount in the order.
     pub currency: Currency,
     /// What was ordered: 1 to 2,000 lines, numbered from 1.
+    #[schemars(length(min = 1, max = 2000))]
     pub lines: Vec<OrderLine>,
     /// The sum of all lines.
     pub total: MinorUnits,
@@ -62,10 +63,12 @@ pub struct OrderPlaced {
 #[schemars(inline)]
 pub struct OrderLine {
     /// The line's number, from 1.
+    #[schemars(range(min = 1, max = 2000))]
     pub line: u16,
     /// What was ordered.
     pub product_id: ProductId,
     /// The version of the product that its price was read at.
+    #[schemars(range(min = 1))]
     pub product_version: u64,
     /// How many pieces.
     pub quantity: Quantity,
@@ -105,6 +108,7 @@ pub struct OrderReturned {
     /// Which return this is.
     pub return_id: ReturnId,
     /// What came back.
+    #[schemars(length(min = 1, max = 2000))]
     pub lines: Vec<ReturnedLine>,
     /// The sum of all refunds, in the order's currency.
     pub refund: MinorUnits,
@@ -118,6 +122,7 @@ pub struct OrderReturned {
 #[schemars(inline)]
 pub struct ReturnedLine {
     /// The order's line.
+    #[schemars(range(min = 1, max = 2000))]
     pub line: u16,
     /// How many pieces.
     pub quantity: Quantity,

@@ -85,7 +85,7 @@ pub(crate) fn product_event() -> impl Strategy<Value = ProductEvent> {
 }
 
 fn placed() -> impl Strategy<Value = OrderPlaced> {
-    let line = (any::<u16>(), uuid(), any::<u64>(), quantity(), minor()).prop_map(
+    let line = (1_u16..=2000, uuid(), 1..=u64::MAX, quantity(), minor()).prop_map(
         |(line, product_id, product_version, quantity, unit_price)| OrderLine {
             line,
             product_id: ProductId(product_id),
@@ -95,13 +95,13 @@ fn placed() -> impl Strategy<Value = OrderPlaced> {
         },
     );
     let fulfilment = prop_oneof![Just(Fulfilment::Managed), Just(Fulfilment::External)];
-    (option::of(uuid().prop_map(UserId)), fulfilment, currency(), vec(line, 0..5), minor())
+    (option::of(uuid().prop_map(UserId)), fulfilment, currency(), vec(line, 1..5), minor())
         .prop_map(|(user_id, fulfilment, currency, lines, total)| OrderPlaced { user_id, fulfilment, currency, lines, total })
 }
 
 fn returned() -> impl Strategy<Value = OrderReturned> {
-    let line = (any::<u16>(), quantity(), minor()).prop_map(|(line, quantity, refund)| ReturnedLine { line, quantity, refund });
-    (uuid().prop_map(ReturnId), vec(line, 0..5), minor(), option::of(reason()))
+    let line = (1_u16..=2000, quantity(), minor()).prop_map(|(line, quantity, refund)| ReturnedLine { line, quantity, refund });
+    (uuid().prop_map(ReturnId), vec(line, 1..5), minor(), option::of(reason()))
         .prop_map(|(return_id, lines, refund, reason)| OrderReturned { return_id, lines, refund, reason })
 }
 

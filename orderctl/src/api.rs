@@ -1,0 +1,193 @@
+//! The two services' HTTP APIs, as this tool calls them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use service_kit::auth::{Role, mint};
+use service_kit::config::{Secret, secret_from};
+
+/// Whom this tool's own tokens name. Idempotency keys are kept per subject, so it never changes.
+const SUBJECT: &str = "orderctl";
+
+/// How long this tool's own tokens are valid: an import outlives none of them.
+const TOKEN_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Bytes that a secret has at least, as the services demand it.
+const MIN_SECRET: usize = 32;
+
+/// Where the services are, and who is calling.
+#[derive(Debug, Clone, Args)]
+pub struct Connection {
+    /// The command service
+    #[arg(long, env, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    command_url: String,
+    /// The query service
+    #[arg(long, env, default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    query_url: String,
+    #[command(flatten)]
+    signing: Signing,
+    /// A token to call with, instead of minting one
+    #[arg(long, env = "ORDERCTL_TOKEN", hide_env_values = true, conflicts_with_all = ["jwt_secret", "jwt_secret_file"])]
+    token: Option<String>,
+}
+
+/// The secret that tokens are signed with.
+#[derive(Debug, Clone, Args)]
+pub struct Signing {
+    /// The secret that the services check tokens with
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    jwt_secret: Option<Secret>,
+    /// A file with that secret
+    #[arg(long, env, value_name = "FILE")]
+    jwt_secret_file: Option<PathBuf>,
+}
+
+impl Signing {
+    /// The secret, checked.
+    pub fn secret(&self) -> Result<Secret> {
+        secret_from(self.jwt_secret.as_ref(), self.jwt_secret_file.as_deref(), "JWT_SECRET", MIN_SECRET)
+            .context("a token can't be signed")
+    }
+}
+
+/// Which service a request goes to.
+#[derive(Debug, Clone, Copy)]
+pub enum Service {
+    /// The write side.
+    Command,
+    /// The read side.
+    Query,
+}
+
+/// A connected caller. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    command_url: String,
+    query_url: String,
+    token: String,
+}
+
+/// An error as the services report it (RFC 9457).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// What kind of problem it is, as a URI that ends in its slug.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name.
+    pub title: String,
+    /// What the caller can do.
+    pub detail: String,
+    /// The rule of the domain that was broken.
+    pub rule: Option<String>,
+    /// Seconds after which to try again.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// What it is called: the rule, or else the slug.
+    pub fn name(&self) -> &str {
+        self.rule.as_deref().unwrap_or_else(|| self.slug())
+    }
+
+    /// The last segment of its type.
+    pub fn slug(&self) -> &str {
+        self.kind.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl Api {
+    /// Prepares a caller; nothing is sent yet.
+    pub fn new(connection: &Connection) -> Result<Self> {
+        let token = match &connection.token {
+            Some(token) => token.clone(),
+            None => {
+                let secret = connection.signing.secret().context(
+                    "set JWT_SECRET or JWT_SECRET_FILE to what the services have, or ORDERCTL_TOKEN to a token of a service and staff role",
+                )?;
+                mint(&secret, SUBJECT, &[Role::Staff, Role::Service], TOKEN_TTL)?
+            }
+        };
+        let client = Client::builder().tcp_nodelay(true).connect_timeout(Duration::from_secs(3)).build()?;
+        let base = |url: &str| url.trim_end_matches('/').to_owned();
+        Ok(Self { client, command_url: base(&connection.command_url), query_url: base(&connection.query_url), token })
+    }
+
+    /// The address of a path of a service.
+    pub fn url(&self, service: Service, path: &str) -> String {
+        let base = match service {
+            Service::Command => &self.command_url,
+            Service::Query => &self.query_url,
+        };
+        format!("{base}{path}")
+    }
+
+    /// A request with the caller's token.
+    pub fn request(&self, method: Method, service: Service, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(service, path)).bearer_auth(&self.token)
+    }
+
+    /// Fails with advice when a service doesn't answer.
+    pub async fn check_alive(&self, service: Service) -> Result<()> {
+        self.request(Method::GET, service, "/health").send().await.map_err(|error| self.unreachable(service, error))?;
+        Ok(())
+    }
+
+    /// A JSON document, or the problem as an error.
+    pub async fn get(&self, service: Service, path: &str) -> Result<Value> {
+        let response = self.request(Method::GET, service, path).send().await;
+        Self::document(response.map_err(|error| self.unreachable(service, error))?, path).await
+    }
+
+    /// Sends a command with an idempotency key, and gives its answer.
+    pub async fn command(&self, path: &str, key: &str, body: &Value) -> Result<Value> {
+        let request = self.request(Method::POST, Service::Command, path).header("idempotency-key", key).json(body);
+        let response = request.send().await.map_err(|error| self.unreachable(Service::Command, error))?;
+        Self::document(response, path).await
+    }
+
+    async fn document(response: reqwest::Response, path: &str) -> Result<Value> {
+        let status = response.status();
+        let body = response.bytes().await.with_context(|| format!("the answer to {path} broke off"))?;
+        if !status.is_success() {
+            return Err(Self::refusal(status, &body, path));
+        }
+        serde_json::from_slice(&body).with_context(|| format!("the answer to {path} is not JSON"))
+    }
+
+    /// An answer that refuses, as an error that says what to do.
+    pub fn refusal(status: StatusCode, body: &[u8], path: &str) -> anyhow::Error {
+        let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+        let advice = match status {
+            StatusCode::UNAUTHORIZED => " (is JWT_SECRET the one that the services have?)",
+            StatusCode::FORBIDDEN => " (the token needs the roles staff and service)",
+            _ => "",
+        };
+        anyhow!("{path} was answered {status}: {} {}{advice}", problem.title, problem.detail)
+    }
+
+    /// A failure to reach a service, as an error that says what to do.
+    pub fn unreachable(&self, service: Service, error: reqwest::Error) -> anyhow::Error {
+        let name = match service {
+            Service::Command => "command",
+            Service::Query => "query",
+        };
+        let url = self.url(service, "");
+        anyhow::Error::new(error)
+            .context(format!("the {name} service does not answer at {url}: is the stack up? `make up` starts it"))
+    }
+}
+
+/// The version in an answer of the command service.
+pub fn version_of(answer: &Value) -> Result<u64> {
+    match answer["version"].as_u64() {
+        Some(version) => Ok(version),
+        None => bail!("the command service answered without a version: {answer}"),
+    }
+}

@@ -1,0 +1,10 @@
+//! The operator's command line: one module a verb, and what they share.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to whoever runs it")]
+
+pub mod api;
+pub mod audit;
+pub mod demo;
+pub mod import;
+pub mod text;
+pub mod token;
+pub mod wait;

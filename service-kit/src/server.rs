@@ -16,10 +16,6 @@ use tokio_util::task::TaskTracker;
 use crate::config::CommonConfig;
 use crate::shutdown::Shutdown;
 
-/// A connection that sends no complete request head for this long is closed: longer than the
-/// keep-alive of usual proxies (60 s), so that they, who know better, close first.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// The pause after a failed `accept`, which is mostly about file descriptors that others may free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,6 +45,7 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     delay: Duration,
+    idle: Duration,
 }
 
 impl Server {
@@ -65,7 +62,9 @@ impl Server {
                 .map_err(|source| ServerError::AddrFile { path: path.clone(), source })?;
         }
         tracing::info!(http.addr = %addr, "listening");
-        Ok(Self { listener, addr, delay: Duration::from_secs(config.shutdown_delay) })
+        let delay = Duration::from_secs(config.shutdown_delay);
+        let idle = Duration::from_secs(config.http_idle_timeout);
+        Ok(Self { listener, addr, delay, idle })
     }
 
     /// The bound address.
@@ -84,7 +83,7 @@ impl Server {
             tokio::time::sleep(delay).await;
             stop.cancel();
         });
-        Serving(tokio::spawn(accept(self.listener, router, accepting)))
+        Serving(tokio::spawn(accept(self.listener, connection_builder(self.idle), router, accepting)))
     }
 }
 
@@ -100,7 +99,13 @@ impl Serving {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
+fn connection_builder(idle: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(idle);
+    builder
+}
+
+async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let open = metrics::gauge!("orderflow_http_connections");
     loop {
@@ -110,10 +115,11 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
         };
         match accepted {
             Ok((stream, _peer)) => {
-                let (router, stop, open) = (router.clone(), stop.clone(), open.clone());
+                let (builder, router) = (builder.clone(), router.clone());
+                let (stop, open) = (stop.clone(), open.clone());
                 connections.spawn(async move {
                     open.increment(1);
-                    serve_connection(stream, router, stop).await;
+                    serve_connection(stream, &builder, router, stop).await;
                     open.decrement(1);
                 });
             }
@@ -128,13 +134,11 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
     connections.wait().await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn serve_connection(stream: TcpStream, builder: &http1::Builder, router: Router, stop: CancellationToken) {
     // Answers are written whole; waiting for more to send would only add to their latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     let service = TowerToHyperService::new(router);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

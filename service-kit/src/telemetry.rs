@@ -71,6 +71,16 @@ impl Metrics {
     }
 }
 
+/// Makes a panic a log line like any other, with its place in the code. Where a request caused it,
+/// the route's own line follows and says which.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("of an unknown kind");
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(panic.place = place, panic.message = message, "panicked");
+    }));
+}
+
 /// Sets up logging and metrics as configured.
 pub fn init(config: &CommonConfig) -> Result<Metrics, TelemetryError> {
     let filter = EnvFilter::try_new(&config.log_level)?;
@@ -79,5 +89,9 @@ pub fn init(config: &CommonConfig) -> Result<Metrics, TelemetryError> {
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).finish().try_init()?,
         LogFormat::Pretty => logs.finish().try_init()?,
     }
+    log_panics();
     Metrics::install()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,11 @@ pub struct CommonConfig {
     #[arg(long, env)]
     pub addr_file: Option<PathBuf>,
 
+    /// Seconds after which a connection that sends no complete request head is closed: by default
+    /// longer than the keep-alive of usual proxies (60), so that they, who know better, close first.
+    #[arg(long, env, default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub http_idle_timeout: u64,
+
     /// How log lines are written.
     #[arg(long, env, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -43,13 +43,17 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// The whole body: 413 when it is longer than [`MAX_BODY`], 408 when it takes too long to arrive.
 pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    read_within(request, BODY_TIMEOUT).await
+}
+
+async fn read_within(request: Request, bound: Duration) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
     // Refused before a byte is read, so that a client that waits for 100-continue never sends it.
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY) {
         return Err(Problem::body_too_large(MAX_BODY));
     }
-    tokio::time::timeout(BODY_TIMEOUT, collect(body))
+    tokio::time::timeout(bound, collect(body))
         .await
         .unwrap_or_else(|_| Err(Problem::request_timeout("The body did not arrive in time.")))
 }
@@ -74,4 +78,24 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
         whole.extend_from_slice(&chunk);
     }
     Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_in_time_is_a_408() {
+        let stalled = futures::stream::iter([Ok::<_, std::io::Error>("{")]).chain(futures::stream::pending());
+        let request = Request::new(Body::from_stream(stalled));
+        let problem = read_within(request, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(problem.status(), 408);
+    }
+
+    #[tokio::test]
+    async fn chunks_are_put_together_in_order() {
+        let chunks = ["", "{", "", "}"].map(Ok::<_, std::io::Error>);
+        let request = Request::new(Body::from_stream(futures::stream::iter(chunks)));
+        assert_eq!(read_body(request).await.unwrap(), "{}");
+    }
 }

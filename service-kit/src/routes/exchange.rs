@@ -1,7 +1,7 @@
 //! What surrounds each request: its id, its trace, its metrics and its log line.
 
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +15,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A caller's request id is taken over up to this length.
 const MAX_REQUEST_ID: usize = 128;
 
+/// While a dependency is down every request fails alike: one line in this time says it.
+const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The statuses that are answered so often that their counters are kept at hand.
 const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 500, 503, 504];
 
@@ -24,6 +27,14 @@ pub(super) struct Recorder {
     path: &'static str,
     seconds: Histogram,
     requests: [OnceLock<Counter>; STATUSES.len()],
+    outage: Mutex<Outage>,
+}
+
+/// When an unavailable dependency was last logged for this endpoint, and what was not since.
+#[derive(Default)]
+struct Outage {
+    logged: Option<Instant>,
+    unlogged: u64,
 }
 
 impl Recorder {
@@ -34,6 +45,7 @@ impl Recorder {
             seconds: metrics::histogram!(
                 "orderflow_http_request_seconds", "method" => method.to_owned(), "path" => path),
             requests: std::array::from_fn(|_| OnceLock::new()),
+            outage: Mutex::default(),
         }
     }
 
@@ -43,6 +55,17 @@ impl Recorder {
             Some(slot) => self.requests[slot].get_or_init(|| self.counter(status)).increment(1),
             None => self.counter(status).increment(1),
         }
+    }
+
+    /// How many failures went unlogged since the last one that was, if another is due.
+    fn may_log_outage(&self) -> Option<u64> {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        if outage.logged.is_some_and(|at| at.elapsed() < OUTAGE_INTERVAL) {
+            outage.unlogged += 1;
+            return None;
+        }
+        outage.logged = Some(Instant::now());
+        Some(std::mem::take(&mut outage.unlogged))
     }
 
     fn counter(&self, status: u16) -> Counter {
@@ -79,42 +102,60 @@ impl Exchange {
         let (status, elapsed) = (response.status().as_u16(), self.started.elapsed().as_secs_f64());
         recorder.seconds.record(elapsed);
         recorder.count(status);
-        let (method, path) = (&*recorder.method, recorder.path);
-        let request_id = self.request_id.to_str().unwrap_or_default();
-        if let Some(Cause(cause)) = response.extensions_mut().remove() {
-            let trace_id = self.trace.trace_id();
-            if status >= 500 {
-                tracing::error!(
-                    http.method = method,
-                    http.path = path,
-                    http.status = status,
-                    request.id = request_id,
-                    trace.id = trace_id,
-                    cause,
-                    "request failed"
-                );
-            } else {
-                tracing::debug!(
-                    http.method = method,
-                    http.path = path,
-                    http.status = status,
-                    request.id = request_id,
-                    trace.id = trace_id,
-                    cause,
-                    "request refused"
-                );
-            }
-        } else {
-            tracing::debug!(
-                http.method = method,
-                http.path = path,
+        match response.extensions_mut().remove() {
+            Some(Cause(cause)) => self.log_failure(recorder, status, &cause),
+            None => tracing::debug!(
+                http.method = recorder.method,
+                http.path = recorder.path,
                 http.status = status,
-                request.id = request_id,
+                request.id = self.request_id(),
                 duration_ms = elapsed * 1e3,
                 "request"
-            );
+            ),
         }
         response.headers_mut().insert(REQUEST_ID, self.request_id);
         response
+    }
+
+    fn log_failure(&self, recorder: &Recorder, status: u16, cause: &str) {
+        let (method, path, id, trace) = (&*recorder.method, recorder.path, self.request_id(), self.trace.trace_id());
+        match status {
+            503 | 504 => {
+                if let Some(unlogged) = recorder.may_log_outage() {
+                    tracing::warn!(
+                        http.method = method,
+                        http.path = path,
+                        http.status = status,
+                        request.id = id,
+                        trace.id = trace,
+                        cause,
+                        unlogged,
+                        "request failed"
+                    );
+                }
+            }
+            500.. => tracing::error!(
+                http.method = method,
+                http.path = path,
+                http.status = status,
+                request.id = id,
+                trace.id = trace,
+                cause,
+                "request failed"
+            ),
+            _ => tracing::debug!(
+                http.method = method,
+                http.path = path,
+                http.status = status,
+                request.id = id,
+                trace.id = trace,
+                cause,
+                "request refused"
+            ),
+        }
+    }
+
+    fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
     }
 }

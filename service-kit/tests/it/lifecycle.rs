@@ -102,6 +102,18 @@ async fn keeps_connections_open_between_requests() {
 }
 
 #[tokio::test]
+async fn a_connection_that_sends_no_whole_head_is_closed() {
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    let routes = Routes::new().public(Method::GET, "/", async || "hello");
+    let service = Service::start_with(routes, &["--http-idle-timeout", "1"], shutdown).await;
+    for text in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: x\r\n"] {
+        let mut stream = service.raw(text).await;
+        let answer = next_text(&mut stream).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{text:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn the_address_file_has_the_port_that_was_picked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("addr");

@@ -1,12 +1,13 @@
 //! Request ids, traces, metrics and health.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::Method;
 use serde_json::Value;
 use service_kit::auth::Role;
 use service_kit::health::Health;
+use service_kit::problem::Problem;
 use service_kit::routes::Routes;
 use service_kit::shutdown::Shutdown;
 use service_kit::telemetry::Metrics;
@@ -81,6 +82,59 @@ async fn requests_are_counted_by_their_route_and_never_by_their_path() {
     assert!(!text.contains("98765"));
 }
 
+/// Collects the log lines of the current thread.
+fn captured() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let text = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&text);
+    let logs = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(Arc::clone(&sink)));
+    (text, tracing::subscriber::set_default(logs.finish()))
+}
+
+/// How many lines have both texts.
+fn lines_with(text: &Mutex<Vec<u8>>, one: &str, other: &str) -> usize {
+    let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+    text.lines().filter(|line| line.contains(one) && line.contains(other)).count()
+}
+
+#[tokio::test]
+async fn what_went_wrong_inside_is_logged_once_under_the_request_id() {
+    let (text, _guard) = captured();
+    let routes = Routes::new().public(Method::GET, "/panic", async || -> String { panic!("the panic's reason") }).public(
+        Method::GET,
+        "/broken",
+        async || Problem::internal("the bug's reason"),
+    );
+    let service = Service::start(routes).await;
+    for (path, cause) in [("/panic", "the panic's reason"), ("/broken", "the bug's reason")] {
+        service.get(path).header("x-request-id", "id-7").send().await.unwrap();
+        assert_eq!(lines_with(&text, "request.id=\"id-7\"", cause), 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_logged_once_a_second_with_the_number_of_its_victims() {
+    let (text, _guard) = captured();
+    let failing = async || Problem::unavailable("The store does not answer.", "connection refused");
+    let service = Service::start(Routes::new().public(Method::GET, "/down", failing)).await;
+    for _ in 0..5 {
+        service.get("/down").send().await.unwrap();
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    service.get("/down").send().await.unwrap();
+    assert_eq!(lines_with(&text, "connection refused", "WARN"), 2);
+    assert_eq!(lines_with(&text, "connection refused", "unlogged=4"), 1);
+}
+
 #[tokio::test]
 async fn ready_says_no_while_a_check_fails_and_health_stays_alive() {
     let works = Arc::new(AtomicBool::new(true));
@@ -110,4 +164,21 @@ async fn ready_says_no_while_a_check_fails_and_health_stays_alive() {
     let alive = service.get("/health").send().await.unwrap();
     assert_eq!(alive.status(), 200);
     assert_eq!(alive.text().await.unwrap(), r#"{"status":"ok"}"#);
+}
+
+#[test]
+fn histograms_of_seconds_and_of_sizes_have_buckets_that_fit() {
+    let metrics = Metrics::install().unwrap();
+    metrics::histogram!("orderflow_test_size").record(30.0);
+    metrics::histogram!("orderflow_test_seconds").record(0.03);
+    let text = metrics.render();
+    for line in [
+        r#"orderflow_test_size_bucket{le="16"} 0"#,
+        r#"orderflow_test_size_bucket{le="32"} 1"#,
+        r#"orderflow_test_size_bucket{le="4096"} 1"#,
+        r#"orderflow_test_seconds_bucket{le="0.02"} 0"#,
+        r#"orderflow_test_seconds_bucket{le="0.03"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
 }

@@ -1,1 +1,31 @@
-fn main() {}
+//! Wires the query service.
+
+use std::{process::ExitCode, sync::Arc};
+
+use query_service::{config::Config, inbound::http, outbound::redis::Link};
+use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let config = config::load::<Config>();
+    let metrics = telemetry::init(&config.common)?;
+    let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
+    let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
+    let server = Server::bind(&config.common).await?;
+
+    let link = Link::start(config.redis(), shutdown.token());
+    let probe = link.clone();
+    let health = Health::new(shutdown.token()).check("redis", move || {
+        let link = probe.clone();
+        async move { link.check().await.map_err(|error| error.to_string()) }
+    });
+    let router = http::routes().operations(&health, &metrics).into_router(http::Api::new(link), verifier);
+    let serving = server.start(router, &shutdown);
+
+    let mut drain = shutdown.begun().await;
+    drain.step("http", serving.finished()).await;
+    Ok(drain.finish())
+}

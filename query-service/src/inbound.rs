@@ -1,0 +1,3 @@
+//! Where queries come from: HTTP.
+
+pub mod http;

@@ -1,0 +1,64 @@
+//! The HTTP API of the read side: one file a resource.
+
+mod freshness;
+mod orders;
+mod paging;
+mod prefer;
+mod problems;
+mod products;
+mod respond;
+mod stats;
+mod users;
+
+use std::sync::Arc;
+
+use service_kit::{
+    auth::{Principal, Role},
+    routes::Routes,
+};
+use uuid::Uuid;
+
+use crate::{
+    application::{reading::Sight, stats::Statistics},
+    outbound::redis::Link,
+};
+
+/// Everyone; what customers see is narrowed to what is theirs, except products.
+const ALL: &[Role] = &[Role::Customer, Role::Staff, Role::Service];
+
+/// The shop's own people and services (an admin may do all that staff may).
+const SHOP: &[Role] = &[Role::Staff, Role::Service];
+
+/// What the handlers work with. Cloning shares it.
+#[derive(Clone)]
+pub struct Api {
+    link: Link,
+    statistics: Arc<Statistics>,
+}
+
+impl Api {
+    /// An API over these read models.
+    #[must_use]
+    pub fn new(link: Link) -> Self {
+        Self { statistics: Arc::new(Statistics::new(link.clone())), link }
+    }
+}
+
+/// Every endpoint, with who may use it.
+#[must_use]
+pub fn routes() -> Routes<Api> {
+    orders::routes().merge(users::routes()).merge(products::routes()).merge(stats::routes())
+}
+
+/// The rule of ownership: the shop sees everything, a customer what is theirs. What has no owner, a guest's order, is
+/// the shop's.
+fn owned_by_or_shop(caller: &Principal) -> impl Sight {
+    move |owner: Option<Uuid>| match owner {
+        Some(owner) => caller.may_act_for(owner),
+        None => is_shop(caller),
+    }
+}
+
+fn is_shop(caller: &Principal) -> bool {
+    caller.has_any(SHOP)
+}

@@ -1,0 +1,3 @@
+//! What the query service asks for its answers: Redis, and nothing else.
+
+pub mod redis;

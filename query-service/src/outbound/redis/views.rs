@@ -1,0 +1,119 @@
+//! Reads of single views, and waiting for their next version.
+
+use ::redis::RedisError;
+use events::{Context, StreamId};
+use read_model::{Generation, keys::Parked};
+
+use super::{
+    Link, RedisReadError, View,
+    session::{Session, is_lost_connection},
+    view_key::ViewKey,
+    waiters::Place,
+};
+
+/// What a read past the cache finds.
+#[derive(Debug)]
+pub struct Fresh {
+    /// The view, if there is one.
+    pub view: Option<View>,
+    /// Why its stream is parked, if it is.
+    pub parked: Option<Parked>,
+}
+
+/// A place among those that wait; see [`Link::wait`].
+pub struct Waiting(Place);
+
+impl Waiting {
+    /// Resolves when the view may have changed. Enable it before the read that decides whether to wait.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.notify().notified()
+    }
+}
+
+impl Link {
+    /// The view in process, if it is there and true.
+    #[must_use]
+    pub fn cached(&self, context: Context, stream: StreamId) -> Option<View> {
+        let live = self.live()?;
+        let session = live.as_ref()?;
+        let generation = session.generations().ok()?.of(context).ok()?;
+        session.tracking.cache.get(&ViewKey::new(context, generation, stream))
+    }
+
+    /// A view: cached, or read from Redis and then cached.
+    pub async fn view(&self, context: Context, stream: StreamId) -> Result<Option<View>, RedisReadError> {
+        let session = self.session().await?;
+        match self.view_in(&session, context, stream).await {
+            // The request went down with its connection. Reads may be repeated, and a new session is near.
+            Err(RedisReadError::Unavailable(_)) if !session.is_alive() => {
+                let session = self.session().await?;
+                self.view_in(&session, context, stream).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn view_in(&self, session: &Session, context: Context, stream: StreamId) -> Result<Option<View>, RedisReadError> {
+        let resolved = session.generations()?;
+        if let Ok(generation) = resolved.of(context)
+            && let Some(view) = self.load(session, context, generation, stream).await?
+        {
+            return Ok(Some(view));
+        }
+        // Before saying that it is not there: a flush or a switch may have come between the pointer and the view.
+        let settled = session.settled_generations().await?;
+        let generation = settled.of(context)?;
+        if *settled == *resolved { Ok(None) } else { self.load(session, context, generation, stream).await }
+    }
+
+    async fn load(
+        &self,
+        session: &Session,
+        context: Context,
+        generation: Generation,
+        stream: StreamId,
+    ) -> Result<Option<View>, RedisReadError> {
+        let key = ViewKey::new(context, generation, stream);
+        let load = async {
+            let mut connection = session.tracked.clone();
+            let redis_key = generation.slot_of(&self.settings().prefix, context, stream).view(stream);
+            let stored: Option<Vec<u8>> = ::redis::cmd("GET").arg(redis_key).query_async(&mut connection).await?;
+            stored.map(View::decode).transpose()
+        };
+        session.tracking.cache.get_or_load(key, self.settings().timeout, load).await
+    }
+
+    /// Takes a place among those that wait for this view to change.
+    pub async fn wait(&self, context: Context, stream: StreamId) -> Result<Waiting, RedisReadError> {
+        let generation = self.session().await?.generations()?.of(context)?;
+        let place = self.waiters().join(ViewKey::new(context, generation, stream));
+        place.map(Waiting).ok_or(RedisReadError::TooManyWaiting)
+    }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiters().count()
+    }
+
+    /// Reads past the cache, on the tracked connection: the next change of what was read wakes those that wait.
+    pub async fn fresh(&self, context: Context, stream: StreamId) -> Result<Fresh, RedisReadError> {
+        let session = self.session().await?;
+        let generation = session.generations()?.of(context)?;
+        let slot = generation.slot_of(&self.settings().prefix, context, stream);
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("GET").arg(slot.view(stream));
+        pipeline.cmd("HGET").arg(slot.parked()).arg(stream.simple().to_string());
+        type Reply = (Option<Vec<u8>>, Option<String>);
+        let reply: Result<Reply, RedisError> = pipeline.query_async(&mut session.tracked.clone()).await;
+        let (stored, parked) = match reply {
+            Err(error) if is_lost_connection(&error) => pipeline.query_async(&mut self.session().await?.tracked.clone()).await?,
+            reply => reply?,
+        };
+        let parked = parked.as_deref().map(serde_json::from_str).transpose();
+        Ok(Fresh {
+            view: stored.map(View::decode).transpose()?,
+            parked: parked.map_err(|error| RedisReadError::Malformed(format!("parked stream: {error}")))?,
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! The query service against a real Redis (`ORDERFLOW_TEST_REDIS`), with read models written by the contract.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "a failed test shows its seed")]
+
+mod access;
+mod answers;
+mod caching;
+mod faults;
+mod harness;
+mod lists;
+mod process;
+mod stats;
+mod waiting;

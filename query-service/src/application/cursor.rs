@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn round_trips_in_its_own_list_only() {
-        let cursor = Cursor { generation: 7, list: 3, last: b"lantern\0123".to_vec() };
+        let cursor = Cursor { generation: 7, list: 3, last: b"lantern\x00123".to_vec() };
         let text = cursor.encode();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{text}");
         assert_eq!(Cursor::decode(&text, 3).unwrap(), cursor);

@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let stores = service::open_stores(&config).await?;
     let health = service::check_stores(Health::new(shutdown.token()), &stores);
-    let service = Service::start(&config, stores, &health).await?;
+    let service = Service::start(&config, stores, &health, shutdown.token()).await?;
 
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));

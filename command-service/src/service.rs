@@ -79,7 +79,7 @@ pub fn check_stores(health: Health, stores: &Stores) -> Health {
 
 impl Service {
     /// Starts writers, relays and what runs beside them.
-    pub async fn start(config: &Config, stores: Stores, health: &Health) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, stores: Stores, health: &Health, stopping: CancellationToken) -> anyhow::Result<Self> {
         let relays = Relays::prepare(config, health).await?;
         let master = config.master_key()?;
         let quotes = Arc::new(Directory::new(stores.products.clone(), FACTS, Product::quote));
@@ -111,6 +111,7 @@ impl Service {
             standings,
             digests: Digests::new(&master),
             stores,
+            stopping,
         };
         let writers = [users_tasks, products_tasks, orders_tasks].into_iter().flatten().collect();
         Ok(Self { commands: Arc::new(commands), writers, relays, background, stop_relays, stop_background })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use events::{Context, DataKey, StreamId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -43,8 +44,10 @@ pub struct Commands {
     pub standings: Arc<Standings>,
     /// Hashes of what must not be kept in the clear.
     pub digests: Digests,
-    /// The stores, for reading: users, products, orders.
+    /// The stores, for reading.
     pub stores: Stores,
+    /// Cancelled when the process is about to end: long streams take no more commands then.
+    pub stopping: CancellationToken,
 }
 
 impl Commands {

@@ -83,7 +83,8 @@ async fn admit_all(
     admitted: mpsc::Sender<Pending>,
 ) {
     let mut lines = pin!(lines(body));
-    while let Some(line) = lines.next().await {
+    // What was taken is answered; a caller whose stream ends early knows by its last answer where to go on.
+    while let Some(Some(line)) = commands.stopping.run_until_cancelled(lines.next()).await {
         let pending = match line {
             Ok(line) if line.trim_ascii().is_empty() => continue,
             Ok(line) => admit(&commands, &principal, trace, &line).await.unwrap_or_else(Pending::Refused),

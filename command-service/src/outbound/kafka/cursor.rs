@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use events::{Context, topics};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    ClientContext, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,15 @@ pub struct Position {
     /// Its id, by which a store that was restored to an earlier point is told from the one that went on.
     pub id: Uuid,
 }
+
+/// The end of a partition is what is waited for here, and no error to log; others come out of `poll`.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ConsumerContext for Quiet {}
 
 /// Why the cursor could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +84,13 @@ impl Cursor {
     pub fn read(settings: &KafkaSettings, context: Context, group: u16) -> Result<Option<Self>, CursorError> {
         let topic = topics::relay_cursors(&settings.prefix, context);
         let partition = i32::from(group);
-        let consumer: BaseConsumer = settings
+        let consumer: BaseConsumer<Quiet> = settings
             .client()
             .set("group.id", format!("{}.{context}.relay", settings.prefix))
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
-            .create()?;
+            .create_with_context(Quiet)?;
         let (low, high) = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)?;
         let tail = (high - TAIL).max(low);
         match Self::last_from(&consumer, &topic, partition, tail)? {
@@ -90,7 +99,7 @@ impl Cursor {
         }
     }
 
-    fn last_from(consumer: &BaseConsumer, topic: &str, partition: i32, from: i64) -> Result<Option<Self>, CursorError> {
+    fn last_from(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32, from: i64) -> Result<Option<Self>, CursorError> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
         consumer.assign(&assignment)?;

@@ -1,6 +1,6 @@
 //! `orderctl demo`: the whole way once, with real orders, and then one order of our own.
 
-mod journey;
+pub mod journey;
 
 use std::path::PathBuf;
 use std::sync::Arc;

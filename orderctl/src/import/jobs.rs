@@ -10,7 +10,7 @@ use uuid::{Uuid, uuid};
 
 use super::plan::{Order, Plan, Product, Return, User};
 
-/// What all ids of the import are derived from (a UUIDv4 drawn once; changing it changes every id).
+/// What all ids of the import are derived from (drawn once; changing it changes every id).
 const NAMESPACE: Uuid = uuid!("16684990-8393-4221-bbec-904bd7e94694");
 
 /// Commands in the life of an imported order before anything comes back.

@@ -8,7 +8,7 @@ use super::{QueryError, cursor::Cursor};
 use crate::outbound::redis::{Bound, Direction, Link, Member, Members, Range, View};
 
 /// Members looked at in one step when two indexes are intersected: at first, and at most.
-const FIRST_STEP: usize = 256;
+const FIRST_STEP: usize = 64;
 const LAST_STEP: usize = 4_096;
 
 /// Which list.

@@ -149,6 +149,22 @@ fn applied(address: &str) -> Option<u64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
+/// User and system time of a process, in seconds.
+fn cpu(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ticks: Vec<f64> = stat.split(' ').skip(13).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / 100.0)
+}
+
+fn redis_cpu(url: &str) -> anyhow::Result<f64> {
+    let info: String = redis::cmd("INFO").arg("cpu").query(&mut redis::Client::open(url)?.get_connection()?)?;
+    let times = info.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        ["used_cpu_sys", "used_cpu_user"].contains(&name).then_some(value.trim())
+    });
+    Ok(times.map(str::parse::<f64>).sum::<Result<_, _>>()?)
+}
+
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let wanted = arguments.next().unwrap_or_else(|| "500000".into()).parse()?;
@@ -164,6 +180,7 @@ fn main() -> anyhow::Result<()> {
 
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("address");
+    let before = redis_cpu(&redis)?;
     let mut projector = start(&brokers, &redis, &prefix, &file)?;
     let mut first: Option<(Instant, u64)> = None;
     let ended = loop {
@@ -176,6 +193,7 @@ fn main() -> anyhow::Result<()> {
             break Instant::now();
         }
     };
+    report(&format!("CPU: projector {:.2} s, Redis {:.2} s", cpu(projector.id())?, redis_cpu(&redis)? - before));
     let (begun, already) = first.unwrap_or((ended, 0));
     let seconds = ended.duration_since(begun).as_secs_f64();
     let rate = f64::from(u32::try_from(sent - already)?) / seconds;

@@ -18,7 +18,7 @@ use futures::future::join_all;
 use rdkafka::{
     ClientConfig, ClientContext, Offset, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use read_model::{Generation, Slot};
@@ -70,6 +70,13 @@ pub struct GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is no error; its worker gets to know of it as well.
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!(%error, reason, "kafka");
+        }
+    }
+
     fn stats(&self, statistics: Statistics) {
         for (topic, statistics) in &statistics.topics {
             let Some(context) = self.contexts.get(topic) else { continue };

@@ -43,6 +43,12 @@ fn random_orders(random: &mut Rng) -> Vec<OrderView> {
         order.status = if random.u8(..8) == 0 { random.choice(OrderStatus::ALL).unwrap() } else { OrderStatus::Delivered };
         orders.push(order);
     }
+    // Two large indexes that hardly meet, and only at the far end.
+    for number in 401..=663 {
+        let mut order = order(number, (number % 2 == 0 || number < 404).then_some(9));
+        order.status = if number % 2 == 0 { OrderStatus::Delivered } else { OrderStatus::Shipped };
+        orders.push(order);
+    }
     orders
 }
 

@@ -1,0 +1,14 @@
+//! The command service as a program, against a real Postgres and Kafka (`ORDERFLOW_TEST_POSTGRES`, `ORDERFLOW_TEST_KAFKA`).
+
+mod access;
+mod answers;
+mod bulk;
+mod faults;
+mod harness;
+mod history;
+mod idempotency;
+mod instances;
+mod relay;
+mod settings;
+mod stored_states;
+mod uniqueness;

@@ -94,9 +94,7 @@ async fn customers_reach_what_is_theirs_and_do_not_learn_of_the_rest() {
     let (_database, shop) = shop().await;
     let (ann, bob) = (id(1), id(2));
     shop.post("/v1/products", &staff(), &product_body(id(3), "A")).await;
-    let order = |number, user: Option<Uuid>| {
-        json!({ "id": id(number), "user_id": user, "lines": [{ "product_id": id(3), "quantity": 1 }] })
-    };
+    let order = |number, user: Option<Uuid>| json!({ "id": id(number), "user_id": user, "lines": [{ "product_id": id(3), "quantity": 1 }] });
     for (user, number) in [(ann, 11), (bob, 12)] {
         let own = json!({ "name": "A", "email": format!("{user}@example.org") });
         assert_eq!(shop.post("/v1/users", &customer(user), &own).await.status, 201);

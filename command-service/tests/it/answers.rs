@@ -10,16 +10,8 @@ use uuid::Uuid;
 use crate::harness::{Answer, Database, Instance, Launch, customer, id, money, product_body, service, staff, user_body};
 
 /// The headers that are part of the contract.
-const HEADERS: [&str; 8] = [
-    "content-type",
-    "location",
-    "etag",
-    "allow",
-    "idempotency-replayed",
-    "retry-after",
-    "www-authenticate",
-    "x-request-id",
-];
+const HEADERS: [&str; 8] =
+    ["content-type", "location", "etag", "allow", "idempotency-replayed", "retry-after", "www-authenticate", "x-request-id"];
 
 struct Recording {
     _database: Database,
@@ -148,9 +140,13 @@ async fn commands_answer_as_published() {
     r.title("Orders");
     let lines = json!([{ "product_id": id(3), "quantity": 2 }, { "product_id": id(3), "quantity": 1 }]);
     r.post(&ann, "/v1/orders", json!({ "id": id(5), "lines": lines })).await;
-    r.post(&staff, "/v1/orders", json!({ "id": id(6), "user_id": null, "fulfilment": "external", "currency": "GBP",
-        "lines": [{ "product_id": id(3), "quantity": 2, "unit_price": money(199) }], "occurred_at": "2011-01-04T10:00:00Z" }))
-        .await;
+    r.post(
+        &staff,
+        "/v1/orders",
+        json!({ "id": id(6), "user_id": null, "fulfilment": "external", "currency": "GBP",
+        "lines": [{ "product_id": id(3), "quantity": 2, "unit_price": money(199) }], "occurred_at": "2011-01-04T10:00:00Z" }),
+    )
+    .await;
     let path = format!("/v1/orders/{}", id(5));
     r.post(&staff, &format!("{path}/confirm"), json!({})).await;
     r.post(&staff, &format!("{path}/ship"), json!({ "carrier": "Snail", "tracking": "S-1" })).await;

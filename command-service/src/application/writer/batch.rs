@@ -1,5 +1,8 @@
 //! Deciding a batch: pure but for event ids and the clock, which its caller reads.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -63,6 +66,7 @@ impl<A: Aggregate> Basis<'_, A> {
             touched: HashMap::new(),
             claims: Vec::new(),
             claimed: HashSet::new(),
+            claimants: HashSet::new(),
             answers: Vec::new(),
             keys: HashSet::new(),
             deferred: HashSet::new(),
@@ -81,6 +85,8 @@ struct Draft<'a, 'b, A> {
     touched: HashMap<Lane, u64>,
     claims: Vec<(usize, ClaimKind)>,
     claimed: HashSet<(ClaimKind, Vec<u8>)>,
+    /// Streams whose one claim of a kind this batch changes already.
+    claimants: HashSet<(ClaimKind, StreamId)>,
     answers: Vec<StoredAnswer>,
     keys: HashSet<Uuid>,
     deferred: HashSet<StreamId>,
@@ -97,12 +103,10 @@ impl<A: Aggregate> Draft<'_, '_, A> {
         if waits {
             return self.defer(stream);
         }
-        let claims = A::claims(&submission.command);
-        let taken = claims.iter().filter_map(|claim| match claim {
-            Claim::Take(kind, value) => Some((*kind, value.clone())),
-            Claim::Release(_) => None,
-        });
-        if taken.clone().any(|claim| self.claimed.contains(&claim)) {
+        let decided = self.decide(submission);
+        let claims =
+            if decided.as_ref().is_ok_and(|events| !events.is_empty()) { A::claims(&submission.command) } else { Vec::new() };
+        if claims.iter().any(|claim| self.meets_claim(claim, stream)) {
             return self.defer(stream);
         }
         let lane = self.basis.lanes.of(stream);
@@ -110,13 +114,10 @@ impl<A: Aggregate> Draft<'_, '_, A> {
         if let Some(key) = request.key {
             self.keys.insert(key.id);
         }
-        match self.decide(submission) {
+        match decided {
             Err(refusal) => Outcome::Refused(refusal),
             Ok(events) => {
-                if !events.is_empty() {
-                    self.claimed.extend(taken);
-                    self.claim(index, stream, claims);
-                }
+                self.claim(index, stream, claims);
                 Outcome::Accepted(self.accept(lane, submission, events))
             }
         }
@@ -150,12 +151,30 @@ impl<A: Aggregate> Draft<'_, '_, A> {
             .collect()
     }
 
+    /// Whether this batch claims the same already, or changes the same stream's claim of that kind: the append settles all
+    /// claims of a batch together, so that a claim taken and one given up after it must not share one.
+    fn meets_claim(&self, claim: &Claim, stream: StreamId) -> bool {
+        match claim {
+            Claim::Take(kind, value) => {
+                self.claimed.contains(&(*kind, value.clone())) || self.claimants.contains(&(*kind, stream))
+            }
+            Claim::Release(kind) => self.claimants.contains(&(*kind, stream)),
+        }
+    }
+
     fn claim(&mut self, index: usize, stream: StreamId, claims: Vec<Claim>) {
         let context = <A::Event as DomainEvent>::CONTEXT;
         for claim in claims {
+            let kind = match &claim {
+                Claim::Take(kind, _) | Claim::Release(kind) => *kind,
+            };
+            if !kind.is_for_ever() {
+                self.claimants.insert((kind, stream));
+            }
             match claim {
                 Claim::Take(kind, value) => {
                     self.locks.push(claim_lock(context, kind, &value));
+                    self.claimed.insert((kind, value.clone()));
                     self.append.take(kind, value, stream);
                     self.claims.push((index, kind));
                 }

@@ -22,12 +22,10 @@ pub(crate) struct Stored {
 
 /// Every event of a context, by lane and seq.
 pub(crate) async fn events(pool: &PgPool) -> Vec<Stored> {
-    let rows = sqlx::query(
-        "SELECT event_id, stream_id, version, lane, seq, event_type, data FROM events ORDER BY lane, seq",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap();
+    let rows = sqlx::query("SELECT event_id, stream_id, version, lane, seq, event_type, data FROM events ORDER BY lane, seq")
+        .fetch_all(pool)
+        .await
+        .unwrap();
     let number = |number: i64| u64::try_from(number).unwrap();
     let events = rows.iter().map(|row| Stored {
         event_id: row.get("event_id"),

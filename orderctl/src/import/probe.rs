@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -15,22 +16,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Seconds that a read waits.
 const WAIT: u64 = 30;
 
+/// Samples that may be under way; when the read side lags, they overlap.
+const UNDER_WAY: usize = 32;
+
 /// Samples orders as they are answered, until the sender of `latest` is gone. Without a query service there are
 /// no samples.
-pub async fn run(api: Api, mut latest: watch::Receiver<Option<(Uuid, u64)>>) -> Vec<Duration> {
-    let mut samples = Vec::new();
-    while latest.changed().await.is_ok() {
-        let Some((order, version)) = *latest.borrow_and_update() else { continue };
-        let start = Instant::now();
-        let path = format!("/v1/orders/{order}?min_version={version}");
-        let read = api.request(Method::GET, Service::Query, &path).header("prefer", format!("wait={WAIT}"));
-        if read.send().await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-            samples.push(start.elapsed());
-        }
+pub async fn run(api: Api, latest: watch::Receiver<Option<(Uuid, u64)>>) -> Vec<Duration> {
+    let answered = stream::unfold(latest, |mut latest| async {
         tokio::time::sleep(PAUSE).await;
-    }
+        // What was answered during the pause is older than it seems.
+        latest.mark_unchanged();
+        latest.changed().await.ok()?;
+        let order = *latest.borrow_and_update();
+        Some((order, latest))
+    });
+    let mut samples: Vec<Duration> = answered
+        .filter_map(|order| async move { order.map(|order| (Instant::now(), order)) })
+        .map(|(start, (order, version))| sample(&api, start, order, version))
+        .buffer_unordered(UNDER_WAY)
+        .filter_map(|sample| async move { sample })
+        .collect()
+        .await;
     samples.sort();
     samples
+}
+
+async fn sample(api: &Api, start: Instant, order: Uuid, version: u64) -> Option<Duration> {
+    let path = format!("/v1/orders/{order}?min_version={version}");
+    let read = api.request(Method::GET, Service::Query, &path).header("prefer", format!("wait={WAIT}"));
+    let status = read.send().await.ok()?.status();
+    (status == StatusCode::OK).then(|| start.elapsed())
 }
 
 /// The sample below which a share of all lies.

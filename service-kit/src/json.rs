@@ -14,21 +14,26 @@ pub use params::{Path, Query};
 
 /// Parses a JSON object. Nothing at all is an empty one, so that commands without data need no body.
 pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    parse_json_at("", text)
+}
+
+/// Parses a JSON object that is part of a larger one: errors point into that, from `prefix` (a JSON pointer) on.
+pub fn parse_json_at<T: DeserializeOwned>(prefix: &str, text: &[u8]) -> Result<T, Problem> {
     let text = match text.trim_ascii_start() {
         [] => b"{}",
         // Serde would take a list for a struct, field by field in the order of the source.
         [b'[', ..] => {
-            let problem = Problem::invalid_field("", "invalid type: sequence, expected an object");
+            let problem = Problem::invalid_field(prefix, "invalid type: sequence, expected an object");
             return Err(problem);
         }
         _ => text,
     };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer_of(&error);
+        let pointer = prefix.to_owned() + &pointer_of(&error);
         explain(&error.into_inner(), pointer)
     })?;
-    deserializer.end().map_err(|error| explain(&error, String::new()))?;
+    deserializer.end().map_err(|error| explain(&error, prefix.to_owned()))?;
     Ok(value)
 }
 

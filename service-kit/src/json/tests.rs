@@ -67,6 +67,14 @@ fn bytes_that_are_not_utf8_are_refused() {
 }
 
 #[test]
+fn errors_in_a_part_point_into_the_whole() {
+    for (text, pointer) in [(r#"{"id": "x"}"#, "/data/id"), ("[1]", "/data"), (r#"{"lines": [{}]}"#, "/data/lines/0/quantity")] {
+        let problem = parse_json_at::<Order>("/data", text.as_bytes()).unwrap_err();
+        assert_eq!(problem.to_value()["errors"][0]["pointer"], pointer, "{text}");
+    }
+}
+
+#[test]
 fn nothing_is_an_empty_object() {
     for text in ["", "  \r\n\t"] {
         assert_eq!(parse_json::<Order>(text.as_bytes()).unwrap(), Order { id: None, lines: vec![] });

@@ -11,14 +11,14 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use service_kit::{
     auth::Principal,
-    json::{MAX_BODY, parse_json},
+    json::{MAX_BODY, parse_json, parse_json_at},
     problem::Problem,
     trace::TraceContext,
 };
@@ -38,6 +38,9 @@ use crate::application::{
 const IN_FLIGHT: usize = 2_048;
 /// Bytes of answers that are sent together while more are ready.
 const CHUNK: usize = 16 << 10;
+
+/// Where a line has what the command's own endpoint takes as its body (a JSON pointer).
+const BODY_AT: &str = "/data";
 
 /// One line.
 #[derive(Deserialize)]
@@ -106,6 +109,7 @@ async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, 
         if_match: line.if_match,
         trace: trace.child(),
         admission: Admission::Wait,
+        body_at: BODY_AT,
     };
     let data = line.data.as_deref().map_or("{}", RawValue::get).as_bytes();
     match line.command.as_str() {
@@ -130,7 +134,7 @@ async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, 
 }
 
 async fn submit<B: CommandBody>(commands: &Commands, call: &Call, data: &[u8]) -> Result<Pending, Problem> {
-    let body: B = parse_json(data)?;
+    let body: B = parse_json_at(BODY_AT, data)?;
     let answer = commands::execute(commands, call, body).await?;
     Ok(Pending::Submitted(answer, commands::status::<B>))
 }
@@ -198,7 +202,8 @@ fn lines(body: Body) -> impl Stream<Item = Result<Bytes, Problem>> {
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(end) = state.buffer[state.scanned..].iter().position(|byte| *byte == b'\n') {
-                let line = state.buffer.split_to(state.scanned + end + 1).freeze();
+                let line = state.buffer.split_to(state.scanned + end).freeze();
+                state.buffer.advance(1);
                 state.scanned = 0;
                 if std::mem::take(&mut state.skipping) {
                     continue;

@@ -84,6 +84,16 @@ pub struct Call {
     pub trace: TraceContext,
     /// What to do when too many commands wait.
     pub admission: Admission,
+    /// Where the body is in what the caller sent (a JSON pointer): errors point there.
+    pub body_at: &'static str,
+}
+
+impl Call {
+    /// The JSON pointer of a field of the body.
+    #[must_use]
+    pub fn field(&self, pointer: &str) -> String {
+        format!("{}{pointer}", self.body_at)
+    }
 }
 
 /// The aggregate that a command is for, and what its writer must know of the call.
@@ -126,7 +136,7 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
     if let Some(at) = occurred_at {
         call.principal.require(&[Role::Staff, Role::Service])?;
         if at > Utc::now() + CLOCK_SKEW {
-            return Err(Problem::invalid_field("/occurred_at", "is in the future"));
+            return Err(Problem::invalid_field(call.field("/occurred_at"), "is in the future"));
         }
     }
     let key = call.key.as_deref().map(|key| {
@@ -176,6 +186,7 @@ pub(super) async fn command<B: CommandBody>(
         if_match: if_match(&headers)?,
         trace,
         admission: Admission::Refuse,
+        body_at: "",
     };
     let answer = execute(&commands, &call, body).await?;
     let receipt = answer.await.map_err(|refusal| problems::refused(&refusal))?;

@@ -119,7 +119,7 @@ impl CommandBody for PlaceOrder {
         let user_id = self.permitted(call)?;
         if self.lines.len() > MAX_LINES {
             return Err(Problem::invalid_field(
-                "/lines",
+                call.field("/lines"),
                 format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
             ));
         }
@@ -239,7 +239,7 @@ impl CommandBody for ReturnOrder {
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         if self.lines.len() > MAX_LINES {
             return Err(Problem::invalid_field(
-                "/lines",
+                call.field("/lines"),
                 format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
             ));
         }

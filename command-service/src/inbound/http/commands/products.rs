@@ -215,10 +215,10 @@ fn reservation(call: &Call, in_body: Option<ReservationId>) -> Result<Reservatio
     let in_path = call.reservation.map(ReservationId);
     match (in_path, in_body) {
         (Some(path), Some(body)) if path != body => {
-            Err(Problem::invalid_field("/reservation_id", "is another reservation than the path's"))
+            Err(Problem::invalid_field(call.field("/reservation_id"), "is another reservation than the path's"))
         }
         (Some(id), _) | (None, Some(id)) => Ok(id),
-        (None, None) => Err(Problem::invalid_field("/reservation_id", "is missing")),
+        (None, None) => Err(Problem::invalid_field(call.field("/reservation_id"), "is missing")),
     }
 }
 

@@ -23,8 +23,8 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
-    producer::{BaseRecord, Producer, ThreadedProducer},
     producer::DefaultProducerContext,
+    producer::{BaseRecord, Producer, ThreadedProducer},
 };
 use uuid::Uuid;
 
@@ -122,10 +122,8 @@ fn report(line: &str) {
 }
 
 fn start(brokers: &str, redis: &str, prefix: &str, file: &std::path::Path) -> anyhow::Result<Child> {
-    let projector = env::var_os("PROJECTOR").map_or_else(
-        || env::current_exe().map(|example| example.with_file_name("../projector")),
-        |path| Ok(path.into()),
-    )?;
+    let projector = env::var_os("PROJECTOR")
+        .map_or_else(|| env::current_exe().map(|example| example.with_file_name("../projector")), |path| Ok(path.into()))?;
     Ok(Command::new(projector)
         .env("KAFKA_BROKERS", brokers)
         .env("TOPIC_PREFIX", prefix)

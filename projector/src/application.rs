@@ -1,9 +1,9 @@
 //! What happens to a partition's events between Kafka and Redis.
 
+pub mod cache;
 pub mod changes;
 pub mod chunk;
-pub mod cache;
-pub mod status;
-pub mod patience;
 pub mod letters;
+pub mod patience;
+pub mod status;
 pub mod worker;

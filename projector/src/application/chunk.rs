@@ -42,12 +42,7 @@ pub struct UnserialisableView {
 impl<P: Projection> Chunk<P> {
     /// A chunk that will touch about this many streams.
     pub fn with_capacity(streams: usize) -> Self {
-        Self {
-            streams: HashMap::with_capacity(streams),
-            counters: HashMap::new(),
-            applied: 0,
-            last_recorded: None,
-        }
+        Self { streams: HashMap::with_capacity(streams), counters: HashMap::new(), applied: 0, last_recorded: None }
     }
 
     /// Whether the stream's state is here.
@@ -122,19 +117,16 @@ impl<P: Projection> Chunk<P> {
     pub fn park(&mut self, stream: StreamId, version: u64, cause: &str, now: i64) {
         let Some(working) = self.streams.get_mut(&stream) else { return };
         working.newly_parked = true;
-        let parked = working.parked.get_or_insert_with(|| Parked { version, cause: cause.to_owned(), since: now, until: version });
+        let parked =
+            working.parked.get_or_insert_with(|| Parked { version, cause: cause.to_owned(), since: now, until: version });
         parked.until = parked.until.max(version);
     }
 
     /// What has to be written, and the views to keep in memory once it is.
     pub fn finish(mut self, offset: i64, state: (u64, i64)) -> Result<(Changes, Vec<Kept<P>>), UnserialisableView> {
         let (events, at) = state;
-        let mut changes = Changes {
-            offset,
-            events: events + self.applied,
-            at: self.last_recorded.unwrap_or(at),
-            ..Changes::default()
-        };
+        let mut changes =
+            Changes { offset, events: events + self.applied, at: self.last_recorded.unwrap_or(at), ..Changes::default() };
         let mut kept = Vec::with_capacity(self.streams.len());
         for (stream, mut working) in self.streams {
             if let (Some(before), Some(view)) = (working.before.take(), &working.view) {

@@ -207,8 +207,16 @@ impl Group {
         for ((context, topic, partition, number, generation, source), start) in found.into_iter().zip(states) {
             let stop = CancellationToken::new();
             let status = self.partitions.add(context, number, &topic);
-            let assignment =
-                Assignment { context, topic: topic.clone(), partition: number, generation, source, start, status, stop: stop.clone() };
+            let assignment = Assignment {
+                context,
+                topic: topic.clone(),
+                partition: number,
+                generation,
+                source,
+                start,
+                status,
+                stop: stop.clone(),
+            };
             let worker = tokio::spawn(worker::run(Arc::clone(shared), assignment));
             self.workers.insert((topic, partition), (stop, worker));
         }

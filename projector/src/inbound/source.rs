@@ -68,7 +68,9 @@ impl Source {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => taken.at_end = true,
                 Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => return Err(OffsetLost(error)),
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        return Err(OffsetLost(error));
+                    }
                     // librdkafka goes on by itself.
                     _ => tracing::warn!(kafka.topic = self.topic, kafka.partition = self.partition, %error, "fetching fails"),
                 },

@@ -2,7 +2,11 @@
 
 mod call;
 
-use std::{num::NonZeroUsize, sync::atomic::{AtomicUsize, Ordering}, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use events::{Context, StreamId};
 use read_model::{
@@ -120,7 +124,8 @@ impl RedisStore {
     /// The generation of a context that is fed, made if there is none.
     pub async fn generation(&self, context: Context, first: Generation) -> Result<Generation, RedisStoreError> {
         let key = keys::generations(&self.prefix);
-        let malformed = |problem: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() };
+        let malformed =
+            |problem: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() };
         let json = serde_json::to_string(&first).map_err(malformed)?;
         let mut pipe = redis::pipe();
         pipe.cmd("HSETNX").arg(&key).arg(context.name()).arg(json).ignore();
@@ -176,7 +181,13 @@ impl RedisStore {
     }
 
     /// Writes a chunk if the slot's revision is still `rev` (none: if the slot is still empty).
-    pub async fn apply(&self, slot: &Slot, rev: Option<u64>, cluster: &str, changes: &Changes) -> Result<Applied, RedisStoreError> {
+    pub async fn apply(
+        &self,
+        slot: &Slot,
+        rev: Option<u64>,
+        cluster: &str,
+        changes: &Changes,
+    ) -> Result<Applied, RedisStoreError> {
         let call = call::build(slot, rev, cluster, self.log_changes, changes);
         let answer = call.query_async::<Value>(&mut self.connection()).await;
         let answer = match answer {

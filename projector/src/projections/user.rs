@@ -5,10 +5,7 @@ use events::{
     text::{Email, PersonName},
     users::UserRegistered,
 };
-use read_model::{
-    UserStatus, UserView,
-    user::EMAIL_OWNERS,
-};
+use read_model::{UserStatus, UserView, user::EMAIL_OWNERS};
 use uuid::Uuid;
 
 use super::{Folded, IndexEntry, KeyRing, Meta, Projection, existing, refused};

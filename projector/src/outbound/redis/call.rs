@@ -34,9 +34,10 @@ pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: N
     operations.counters(slot, &changes.counters);
     operations.owners("release", slot, &changes.released);
     operations.owners("set", slot, &changes.claimed);
-    let parked = changes.parked.iter().map(|(stream, parked)| {
-        (stream.simple().to_string().into_bytes(), serde_json::to_vec(parked).unwrap_or_default())
-    });
+    let parked = changes
+        .parked
+        .iter()
+        .map(|(stream, parked)| (stream.simple().to_string().into_bytes(), serde_json::to_vec(parked).unwrap_or_default()));
     operations.pairs("set", &slot.parked(), parked);
 
     let log = if changes.log.is_empty() { String::new() } else { serde_json::to_string(&changes.log).unwrap_or_default() };

@@ -1,0 +1,145 @@
+//! Duplicates, gaps, crashes, a second projector, and a Redis that is emptied: in the end Redis holds the fold, exactly.
+
+use events::{Context, RecordedEvent};
+
+use super::{
+    history::CommandService,
+    oracle::assert_equals_fold,
+    process::Projector,
+    world::{World, eventually, interleaved, order},
+};
+
+fn orders(count: u64) -> Vec<Vec<RecordedEvent>> {
+    (0..count).map(order).collect()
+}
+
+#[test]
+fn duplicates_change_nothing() {
+    let world = World::new();
+    let projector = Projector::start(&world);
+    let events = interleaved(&orders(40));
+    for part in events.chunks(70) {
+        world.write(Context::Orders, part);
+        world.write(Context::Orders, &part[..part.len() / 2]);
+        world.write(Context::Orders, &events[..10]);
+    }
+    let records = events.len() + events.chunks(70).map(|part| part.len() / 2 + 10).sum::<usize>();
+    assert_equals_fold(&world, records, &events);
+    assert_eq!(projector.metric("orderflow_projection_events_total"), 200);
+    assert_eq!(projector.metric("orderflow_projection_duplicates_total"), u64::try_from(records - 200).unwrap());
+    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
+    projector.stop();
+}
+
+#[test]
+fn a_gap_is_filled_from_the_event_store_and_only_its_partition_waits_for_it() {
+    let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    commands.set_down(true);
+    let gapped = order(1);
+    let partition = world.slot(Context::Orders, gapped[0].stream_id);
+    let mut others = orders(30);
+    others.retain(|other| world.slot(Context::Orders, other[0].stream_id) != partition);
+    commands.knows(&gapped);
+    let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+    world.write(Context::Orders, &[gapped[0].clone(), gapped[3].clone(), gapped[4].clone()]);
+    eventually("the projector asks for the missing events", || commands.was_asked());
+    let others = interleaved(&others);
+    world.write(Context::Orders, &others);
+    let applied = u64::try_from(others.len()).unwrap();
+    eventually("the other partitions go on", || projector.metric("orderflow_projection_events_total") >= applied);
+    eventually("the projector says what it waits for", || projector.ready().contains("command service: it answered 503"));
+    commands.set_down(false);
+    let mut all = others.clone();
+    all.extend(gapped);
+    assert_equals_fold(&world, others.len() + 3, &all);
+    assert_eq!(projector.metric("orderflow_projection_gaps_total"), 1);
+    assert_eq!(projector.metric("orderflow_dead_letters_total"), 0);
+    eventually("nothing stands still", || projector.ready().contains("\"partitions\":{\"status\":\"ok\""));
+}
+
+#[test]
+fn a_kill_before_the_write_loses_nothing() {
+    killed_at("projector::before-apply");
+}
+
+#[test]
+fn a_kill_after_the_write_doubles_nothing() {
+    killed_at("projector::after-apply");
+}
+
+fn killed_at(failpoint: &str) {
+    let world = World::new();
+    let events = interleaved(&orders(60));
+    world.write(Context::Orders, &events);
+    for chunks in [0, 2, 5] {
+        let setting = format!("{failpoint}={chunks}*off->return");
+        Projector::start_with(&world, &[("FAILPOINTS", &setting)]).died();
+    }
+    let _projector = Projector::start(&world);
+    assert_equals_fold(&world, events.len(), &events);
+}
+
+#[test]
+fn two_projectors_at_once_corrupt_nothing() {
+    let world = World::new();
+    let events = interleaved(&orders(100));
+    let (first, second) = (Projector::start(&world), Projector::start(&world));
+    for part in events.chunks(25) {
+        world.write(Context::Orders, part);
+    }
+    assert_equals_fold(&world, events.len(), &events);
+    // Both were at work, or nothing was tested: each event was applied once, and someone was turned away.
+    let fenced = |projector: &Projector| projector.metric("orderflow_projection_restarts_total");
+    eventually("someone was fenced", || fenced(&first) + fenced(&second) > 0);
+    drop((first, second));
+    assert_equals_fold(&world, events.len(), &events);
+}
+
+#[test]
+fn a_redis_that_is_emptied_under_way_is_filled_again() {
+    let world = World::new();
+    let projector = Projector::start(&world);
+    let events = interleaved(&orders(200));
+    let (before, after) = events.split_at(600);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for part in before.chunks(20) {
+                world.write(Context::Orders, part);
+            }
+        });
+        eventually("some is there", || projector.metric("orderflow_projection_events_total") > 100);
+        empty(&world);
+        writer.join().unwrap();
+    });
+    world.write(Context::Orders, after);
+    assert_equals_fold(&world, events.len(), &events);
+    // And again with nothing going on: nobody writes, so the projector has to look.
+    empty(&world);
+    assert_equals_fold(&world, events.len(), &events);
+    assert!(projector.metric("orderflow_projection_restarts_total") > 0);
+}
+
+/// As FLUSHALL on a Redis that is this test's alone: its keys at one blow, and the functions.
+fn empty(world: &World) {
+    let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
+    let mut redis = world.redis();
+    let _: () = redis::cmd("EVAL").arg(script).arg(0).arg(format!("{}:*", world.prefix)).query(&mut redis).unwrap();
+    // Another test's projector may load it again at this moment, or may have to: both are well.
+    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_1").query(&mut redis);
+}
+
+#[test]
+fn another_clusters_checkpoint_stops_the_partition_and_says_so() {
+    let world = World::new();
+    let order = order(1);
+    world.write(Context::Orders, &order);
+    let projector = Projector::start(&world);
+    assert_equals_fold(&world, order.len(), &order);
+    projector.stop();
+    let state = world.slot(Context::Orders, order[0].stream_id).state();
+    let _: u64 = redis::cmd("HSET").arg(&state).arg("cluster").arg("elsewhere").query(&mut world.redis()).unwrap();
+    let projector = Projector::start(&world);
+    eventually("it is not ready", || projector.ready().contains("belongs to Kafka cluster elsewhere"));
+    assert!(projector.metric("orderflow_projection_standing") > 0);
+}

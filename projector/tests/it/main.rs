@@ -1,0 +1,9 @@
+//! The real projector against real Kafka and Redis. Every test has topics, keys and processes of its own.
+
+mod faults;
+mod history;
+mod oracle;
+mod poison;
+mod process;
+mod users;
+mod world;

@@ -1,0 +1,109 @@
+//! A running projector.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::world::{World, eventually};
+
+pub(crate) const SECRET: &str = "a secret of the projector's tests, long enough";
+
+pub(crate) struct Projector {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Projector {
+    pub(crate) fn start(world: &World) -> Self {
+        Self::start_with(world, &[])
+    }
+
+    /// With more or other settings.
+    pub(crate) fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_projector"))
+            .env_clear()
+            .env("KAFKA_BROKERS", &world.brokers)
+            .env("TOPIC_PREFIX", &world.prefix)
+            .env("REDIS_URL", &world.redis_url)
+            .env("REDIS_PREFIX", &world.prefix)
+            // Its own group: checkpoints are in Redis, and nobody waits for a dead member's session to end.
+            .env("GROUP_ID", format!("{}-{}", world.prefix, uuid::Uuid::now_v7().simple()))
+            .env("COMMAND_SERVICE_URL", "http://127.0.0.1:9")
+            .env("JWT_SECRET", SECRET)
+            .env("HTTP_ADDR", "127.0.0.1:0")
+            .env("ADDR_FILE", directory.path().join("address"))
+            .env("CHUNK_EVENTS", "16")
+            .envs(settings.iter().copied())
+            .stdout(log)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        Self { child, directory }
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let address = std::fs::read_to_string(self.directory.path().join("address")).ok()?;
+        let mut stream = TcpStream::connect(address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: projector\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    pub(crate) fn ready(&self) -> String {
+        self.get("/ready").unwrap_or_default()
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").unwrap_or_default();
+        let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the projector ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Waits until the process has died as by `kill -9`.
+    pub(crate) fn died(&mut self) {
+        assert_eq!(self.ended().signal(), Some(9), "{}", self.log());
+    }
+
+    /// Asks it to end.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = self.ended();
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+}
+
+impl Drop for Projector {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = &log[log.len() - log.len().min(4_000)..];
+            std::io::stderr().write_all(tail.as_bytes()).unwrap();
+        }
+    }
+}

@@ -41,12 +41,26 @@ const FOLLOW_ROWS: i64 = 2_000;
 const RESOLVE: Duration = Duration::from_secs(5);
 /// How long to wait between attempts to reach Postgres.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How long to connect may take. A network that swallows packets would otherwise keep callers waiting for minutes.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an answer of Postgres may take: longer than it lets a statement run (`statement_timeout`).
+const ANSWER: Duration = Duration::from_secs(12);
 /// Snapshots that may wait to be stored; more are dropped, as they only save reading.
 const SNAPSHOT_QUEUE: usize = 256;
 
-/// Settings of a writer's connection, in milliseconds: a holder of locks that stalls is cut off.
-const CONNECTION_SETTINGS: [(&str, &str); 3] =
-    [("idle_in_transaction_session_timeout", "2000"), ("lock_timeout", "2000"), ("statement_timeout", "10000")];
+/// Settings of a writer's connection (times in milliseconds). A holder of locks that stalls is cut off. The statements of
+/// `append()` are planned once, for their indexes: planning them anew for each batch costs more than running them, and a
+/// plan made while a table was empty would scan it for ever.
+const CONNECTION_SETTINGS: [(&str, &str); 8] = [
+    ("idle_in_transaction_session_timeout", "2000"),
+    ("lock_timeout", "2000"),
+    ("statement_timeout", "10000"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
 
 pub(super) struct Writer<A: Aggregate> {
     context: Context,
@@ -175,7 +189,8 @@ impl<A: Aggregate> Writer<A> {
                 return Ok(Vec::new());
             }
             self.connect().await?;
-            self.gather(submissions, known).await?;
+            let gathering = self.gather(submissions, known);
+            tokio::time::timeout(ANSWER, gathering).await.unwrap_or(Err(Failure::Unavailable))?;
             let basis = Basis {
                 lanes: self.store.lanes(),
                 heads: &self.heads,
@@ -184,6 +199,7 @@ impl<A: Aggregate> Writer<A> {
                 now: Utc::now().trunc_subsecs(6),
                 max_bytes: self.config.batch_bytes,
             };
+            fail::fail_point!("writer-decide");
             let plan = basis.decide(submissions);
             match self.append(&plan.append).await? {
                 Some(obstacles) if obstacles.is_empty() => return Ok(self.conclude(plan, submissions, known)),
@@ -201,7 +217,8 @@ impl<A: Aggregate> Writer<A> {
 
     async fn connect(&mut self) -> Result<(), Failure> {
         if self.connection.is_none() {
-            let connected = self.store.connect(&self.connection_name, &CONNECTION_SETTINGS).await;
+            let connecting = self.store.connect(&self.connection_name, &CONNECTION_SETTINGS);
+            let connected = tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(no_answer()));
             let connection = connected.inspect_err(|error| warn!(%error, context = %self.context, "no connection to write"))?;
             self.connection = Some(connection);
         }
@@ -267,7 +284,8 @@ impl<A: Aggregate> Writer<A> {
     async fn append(&mut self, append: &Append) -> Result<Option<Vec<Obstacle>>, Failure> {
         let Some(connection) = &mut self.connection else { return Err(Failure::Unavailable) };
         let started = Instant::now();
-        let result = append.run(connection, Utc::now().date_naive()).await;
+        let running = append.run(connection, Utc::now().date_naive());
+        let result = tokio::time::timeout(ANSWER, running).await.unwrap_or_else(|_| Err(no_answer()));
         self.meters.append_seconds.record(started.elapsed());
         match result {
             Ok(obstacles) => Ok(Some(obstacles)),
@@ -291,16 +309,17 @@ impl<A: Aggregate> Writer<A> {
         while Instant::now() < deadline {
             let pool = self.store.pool();
             let found = async {
-                end_session(pool, &self.connection_name).await?;
-                read::event_at(pool, lane, seq).await
+                let ended = end_session(pool, &self.connection_name).await?;
+                Ok::<_, PostgresError>((ended, read::event_at(pool, lane, seq).await?))
             };
-            match found.await {
-                Ok(found) if found == Some(id) => {
+            match tokio::time::timeout(RESOLVE, found).await {
+                Ok(Ok((_, Some(found)))) if found == id => {
                     info!(context = %self.context, "the lost append had been stored");
                     return Ok(Some(Vec::new()));
                 }
-                Ok(_) => return Ok(None),
-                Err(_) => tokio::time::sleep(RECONNECT_PAUSE).await,
+                // Only a session that is gone can't store it any more.
+                Ok(Ok((true, _))) => return Ok(None),
+                _ => tokio::time::sleep(RECONNECT_PAUSE).await,
             }
         }
         Err(Failure::Unknown)
@@ -475,15 +494,21 @@ fn answer_with<A: Aggregate>(
     }
 }
 
-/// Ends the session of a lost connection and waits until it is gone, so that nothing of it can take effect later.
-async fn end_session(pool: &sqlx::PgPool, name: &str) -> Result<(), PostgresError> {
-    sqlx::query_scalar!(
+/// Postgres took longer than it may.
+fn no_answer() -> PostgresError {
+    PostgresError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+}
+
+/// Ends the session of a lost connection and waits for that; true when it is gone, so that nothing of it can take effect
+/// later.
+async fn end_session(pool: &sqlx::PgPool, name: &str) -> Result<bool, PostgresError> {
+    let ended = sqlx::query_scalar!(
         r#"SELECT pg_terminate_backend(pid, 2000) AS "ended!" FROM pg_stat_activity WHERE application_name = $1"#,
         name,
     )
     .fetch_all(pool)
     .await?;
-    Ok(())
+    Ok(ended.into_iter().all(|ended| ended))
 }
 
 async fn keep_snapshots(store: PostgresStore, mut queue: mpsc::Receiver<Snapshot>) {

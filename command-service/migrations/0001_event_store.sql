@@ -151,7 +151,7 @@ BEGIN
         RETURN QUERY
             SELECT 'key', NULL::integer, i.key, i.request, i.stream_id, i.version, i.seq, i.lane, i.created
             FROM idempotency i
-            WHERE i.key = ANY (keys) AND i.created_on >= today - 1 AND i.created_at > now() - interval '24 hours';
+            WHERE i.key = ANY (keys) AND i.created_on BETWEEN today - 1 AND today AND i.created_at > now() - interval '24 hours';
         refused := refused OR FOUND;
     END IF;
 

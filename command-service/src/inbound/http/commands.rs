@@ -143,7 +143,8 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let target = call.id.unwrap_or_default();
         let if_match = call.if_match.unwrap_or_default().to_be_bytes();
-        let parts: [&[u8]; 4] = [B::NAME.as_bytes(), target.as_bytes(), &if_match, &json];
+        let reservation = call.reservation.unwrap_or_default();
+        let parts: [&[u8]; 5] = [B::NAME.as_bytes(), target.as_bytes(), reservation.as_bytes(), &if_match, &json];
         commands.digests.key(call.principal.subject(), key, &parts)
     });
     let id = match (B::CREATES, call.id.or_else(|| body.given_id())) {

@@ -78,6 +78,8 @@ async fn summary(api: &Api, imported: &Imported, streams: u64, waited: Duration,
     if let (Some(median), Some(worst)) = (quantile(&imported.lag, 50), quantile(&imported.lag, 100)) {
         rows.push(vec!["end-to-end lag under load, median".to_owned(), duration(median)]);
         rows.push(vec![format!("  worst of {} samples", imported.lag.len()), duration(worst)]);
+    } else {
+        rows.push(vec!["end-to-end lag: all was imported before".to_owned(), "-".to_owned()]);
     }
     Ok(table(&rows))
 }

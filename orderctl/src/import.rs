@@ -121,8 +121,7 @@ async fn send(
     latest: watch::Sender<Option<(Uuid, u64)>>,
 ) -> Result<Arc<Tally>> {
     let tally = Arc::new(Tally::new(latest));
-    let jobs =
-        Arc::new(Phased { phase, plan: Arc::clone(plan), tally: Arc::clone(&tally), next: AtomicUsize::new(0) });
+    let jobs = Arc::new(Phased { phase, plan: Arc::clone(plan), tally: Arc::clone(&tally), next: AtomicUsize::new(0) });
     let all = try_join_all((0..connections).map(|_| {
         let (api, jobs) = (api.clone(), Arc::clone(&jobs));
         async move { tokio::spawn(async move { stream::run(&api, &jobs).await }).await? }
@@ -136,12 +135,8 @@ async fn send(
 }
 
 fn refused_lines(plan: &Plan, phase: Phase, failure: &Failure) -> Vec<Reject> {
-    let reject = |line| Reject {
-        line,
-        columns: Default::default(),
-        reason: Reason::RefusedByService,
-        detail: failure.problem.clone(),
-    };
+    let reject =
+        |line| Reject { line, columns: Default::default(), reason: Reason::RefusedByService, detail: failure.problem.clone() };
     phase.sources(plan, failure.job).into_iter().map(reject).collect()
 }
 
@@ -197,8 +192,7 @@ impl Imported {
             text += &format!("Streams of commands that had to be sent again: {}.\n", grouped(self.resent));
         }
         text += &format!("{} lines were not taken; {} says which and why:\n\n", grouped(refused), rejects.display());
-        let rows: Vec<_> =
-            self.refused.iter().map(|(reason, count)| vec![(*reason).to_owned(), grouped(*count)]).collect();
+        let rows: Vec<_> = self.refused.iter().map(|(reason, count)| vec![(*reason).to_owned(), grouped(*count)]).collect();
         text + &table(&rows)
     }
 

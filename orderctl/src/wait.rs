@@ -70,8 +70,7 @@ async fn visible(api: &Api, expected: Expected, deadline: Instant) -> Result<()>
         let body = response.bytes().await.unwrap_or_default();
         let refusal = Api::refusal(status, &body, &path);
         // Not there yet, or not for now; anything else won't get better by waiting.
-        let may_come =
-            matches!(status, StatusCode::NOT_FOUND | StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE);
+        let may_come = matches!(status, StatusCode::NOT_FOUND | StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE);
         if !may_come {
             return Err(refusal);
         }

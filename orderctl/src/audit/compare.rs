@@ -14,7 +14,9 @@ pub fn all(recount: &Recount, refusals: &Refusals, served: &Served) -> Vec<Strin
     let (file, booked) = (file_sum(recount), served_sum(served) + refused_sum(recount, refusals));
     if file != booked {
         let missing = grouped(file - booked);
-        differences.push(format!("the sum of the file is not what is served plus what was refused: {missing} millionths of a pound are missing"));
+        differences.push(format!(
+            "the sum of the file is not what is served plus what was refused: {missing} millionths of a pound are missing"
+        ));
     }
     differences
 }

@@ -22,9 +22,7 @@ fn recount() -> Recount {
 
 fn served(orders: i64, gross: i64, refunds: i64) -> Served {
     let revenue = |gross: i64, refunds: i64| json!({ "GBP": { "gross": gross, "refunds": refunds, "net": gross - refunds } });
-    let day = |day: &str, orders: i64, units: i64, returned: i64, gross: i64, refunds: i64| {
-        json!({ "day": day, "orders": orders, "cancelled": 0, "units": units, "returned_units": returned, "revenue": revenue(gross, refunds) })
-    };
+    let day = |day: &str, orders: i64, units: i64, returned: i64, gross: i64, refunds: i64| json!({ "day": day, "orders": orders, "cancelled": 0, "units": units, "returned_units": returned, "revenue": revenue(gross, refunds) });
     let answer = json!({
         "totals": { "orders": orders, "cancelled": 0, "units": 6, "returned_units": 2, "revenue": revenue(gross, refunds) },
         "days": [day("2010-12-01", orders, 6, 0, gross, 0), day("2010-12-02", 0, 0, 2, 0, refunds)],
@@ -43,8 +41,7 @@ fn the_real_file_has_the_sums_that_were_counted_by_other_means() {
     let recount = Recount::read(&file).unwrap();
     let total = recount.days.values().fold(Day::default(), Day::plus);
     // Counted by a script in another language.
-    let expected =
-        Day { orders: 8_126, units: 2_112_657, returned_units: 102_426, gross: 406_472_659, refunds: 15_991_010 };
+    let expected = Day { orders: 8_126, units: 2_112_657, returned_units: 102_426, gross: 406_472_659, refunds: 15_991_010 };
     assert_eq!(total, expected);
     assert_eq!(compare::file_sum(&recount), 3_706_827_641_000);
     let refused = |reason| recount.lines.values().filter(|fate| fate.refused == Some(reason)).count();
@@ -73,7 +70,10 @@ fn finds_lines_that_the_report_gets_wrong() {
         ("line,reason\n3,too-many-decimals\n", "line 5 was taken and should be refused: only-part-matches"),
         ("line,reason\n2,adjustment\n3,too-many-decimals\n5,only-part-matches\n", "line 2 was refused (adjustment) and is fine"),
         ("line,reason\n3,adjustment\n5,only-part-matches\n", "line 3 was refused as adjustment and is too-many-decimals"),
-        ("line,reason\n3,too-many-decimals\n5,only-part-matches\n9,adjustment\n", "line 9 was refused (adjustment), but the file has no such line"),
+        (
+            "line,reason\n3,too-many-decimals\n5,only-part-matches\n9,adjustment\n",
+            "line 9 was refused (adjustment), but the file has no such line",
+        ),
     ];
     for (report, expected) in cases {
         let found = differences(report, &served);

@@ -34,13 +34,8 @@ struct Step {
 impl Journey {
     /// Does it.
     pub async fn run(api: &Api) -> Result<Self> {
-        let mut journey = Self {
-            user: Uuid::now_v7(),
-            product: Uuid::now_v7(),
-            order: Uuid::now_v7(),
-            steps: Vec::new(),
-            view: Value::Null,
-        };
+        let mut journey =
+            Self { user: Uuid::now_v7(), product: Uuid::now_v7(), order: Uuid::now_v7(), steps: Vec::new(), view: Value::Null };
         let Self { user, product, order, .. } = journey;
         let tag = user.simple();
         let users = json!({ "id": user, "name": "Ada Example", "email": format!("ada-{tag}@customers.example") });
@@ -91,12 +86,12 @@ impl Journey {
     pub fn text(&self, api: &Api) -> Result<String> {
         let Self { user, product, order, steps, view } = self;
         let header = ["step", "version", "accepted after", "readable after"].map(str::to_owned).to_vec();
-        let row = |step: &Step| {
-            vec![step.what.to_owned(), step.version.to_string(), duration(step.accepted), duration(step.visible)]
-        };
+        let row =
+            |step: &Step| vec![step.what.to_owned(), step.version.to_string(), duration(step.accepted), duration(step.visible)];
         let rows: Vec<_> = std::iter::once(header).chain(steps.iter().map(row)).collect();
         let table = crate::text::table(&rows);
         let view = serde_json::to_string_pretty(view)?;
+        let program = std::env::args().next().unwrap_or_else(|| "orderctl".to_owned());
         let (write, read) = (api.url(Service::Command, ""), api.url(Service::Query, ""));
         Ok(format!(
             r#"{table}
@@ -104,9 +99,10 @@ impl Journey {
 
 {view}
 
-Try it yourself (JWT_SECRET or JWT_SECRET_FILE as the services have it):
+Try it yourself, in the repository's folder:
 
-  TOKEN=$(orderctl token --sub me --role staff --role service --ttl 8h)
+  eval "$(deploy/stack env)"
+  TOKEN=$({program} token --sub me --role staff --role service --ttl 8h)
 
   # the order, its customer's orders, the product
   curl -s -H "authorization: Bearer $TOKEN" {read}/v1/orders/{order}

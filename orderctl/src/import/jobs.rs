@@ -210,8 +210,7 @@ fn live(plan: &Plan, order: &Order, from: usize, out: &mut Vec<u8>) -> Result<()
 fn give_back(plan: &Plan, part: &Return, out: &mut Vec<u8>) -> Result<()> {
     let invoice = &plan.orders[part.order].invoice;
     let return_id = derive("return", &format!("{}:{invoice}", part.invoice));
-    let lines: Vec<Value> =
-        part.lines.iter().map(|(line, quantity)| json!({ "line": line, "quantity": quantity })).collect();
+    let lines: Vec<Value> = part.lines.iter().map(|(line, quantity)| json!({ "line": line, "quantity": quantity })).collect();
     let data = json!({
         "lines": lines,
         "reason": format!("Credit note {}", part.invoice),
@@ -239,8 +238,7 @@ mod tests {
     fn plan() -> Plan {
         let at = NaiveDate::from_ymd_opt(2010, 12, 1).unwrap().and_hms_opt(8, 26, 0).unwrap();
         let line = OrderLine { source: 2, product: 0, quantity: 6, price: 255 };
-        let part =
-            Return { invoice: "C9".into(), at, order: 0, lines: vec![(1, 2)], sources: vec![3] };
+        let part = Return { invoice: "C9".into(), at, order: 0, lines: vec![(1, 2)], sources: vec![3] };
         Plan {
             users: vec![User { customer: "17850".into(), since: at }],
             products: vec![Product { sku: "BANK CHARGES".into(), name: "Charges".into(), price: 255, since: at }],

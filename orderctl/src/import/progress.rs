@@ -21,7 +21,8 @@ pub async fn show(name: &str, commands: u64, tally: &Tally) {
 async fn bar(name: &str, commands: u64, tally: &Tally) {
     let bar = ProgressBar::with_draw_target(Some(commands), ProgressDrawTarget::stderr());
     // The template is a constant; should it ever be wrong, the plain bar does too.
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>9} [{bar:30}] {human_pos}/{human_len}  {per_sec}  {msg}  ETA {eta}") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>9} [{bar:30}] {human_pos}/{human_len}  {per_sec}  {msg}  ETA {eta}")
+    {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_prefix(name.to_owned());

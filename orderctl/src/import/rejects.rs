@@ -78,9 +78,7 @@ pub fn write(file: &Path, mut rejects: Vec<Reject>) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(explain)?;
     }
     let mut writer = csv::Writer::from_path(file).with_context(explain)?;
-    writer
-        .write_record(["line", "invoice", "stock_code", "quantity", "unit_price", "reason", "detail"])
-        .with_context(explain)?;
+    writer.write_record(["line", "invoice", "stock_code", "quantity", "unit_price", "reason", "detail"]).with_context(explain)?;
     for reject in rejects {
         let [invoice, code, quantity, price] = reject.columns;
         let line = reject.line.to_string();

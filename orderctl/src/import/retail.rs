@@ -64,8 +64,7 @@ impl<'a> Line<'a> {
         };
         let malformed = |name: &str, text: &str| (Reason::Malformed, format!("{name} {text:?} can't be read"));
         let (invoice, code) = (column(0, "InvoiceNo")?, column(1, "StockCode")?);
-        let (quantity, date, price) =
-            (column(3, "Quantity")?, column(4, "InvoiceDate")?, column(5, "UnitPrice")?);
+        let (quantity, date, price) = (column(3, "Quantity")?, column(4, "InvoiceDate")?, column(5, "UnitPrice")?);
         let kind = match invoice.bytes().next() {
             Some(b'C' | b'c') => Kind::Credit,
             Some(b'A' | b'a') => Kind::Adjustment,
@@ -111,8 +110,7 @@ impl Price {
 pub fn open(file: &Path) -> Result<csv::Reader<Box<dyn Read>>> {
     let opened = File::open(file).with_context(|| format!("can't open {}", file.display()))?;
     let is_xz = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xz"));
-    let bytes: Box<dyn Read> =
-        if is_xz { Box::new(XzDecoder::new(BufReader::new(opened))) } else { Box::new(opened) };
+    let bytes: Box<dyn Read> = if is_xz { Box::new(XzDecoder::new(BufReader::new(opened))) } else { Box::new(opened) };
     Ok(csv::ReaderBuilder::new().flexible(true).from_reader(bytes))
 }
 

@@ -50,7 +50,7 @@ impl Tally {
         self.replayed.fetch_add(replayed, Relaxed);
     }
 
-    /// A job is done; its stream is at this version.
+    /// A job is done by this import; its stream is at this version.
     pub fn reached(&self, stream: Uuid, version: u64) {
         self.latest.send_replace(Some((stream, version)));
     }

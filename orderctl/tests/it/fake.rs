@@ -115,14 +115,15 @@ fn answer((store, trouble): &Shared, index: usize, line: &[u8]) -> Option<Bytes>
         return None;
     }
     let first_try = store.tried.insert(key.clone());
-    let problem = |status: u16, name: &str| {
-        json!({ "line": index + 1, "status": status, "problem": { "type": "https://orderflow.dev/problems/x", "rule": name, "detail": "no", "retry_after": 0 } })
-    };
+    let problem = |status: u16, name: &str| json!({ "line": index + 1, "status": status, "problem": { "type": "https://orderflow.dev/problems/x", "rule": name, "detail": "no", "retry_after": 0 } });
     let count = store.commands;
     let taken = store.streams.get(&id).cloned().unwrap_or_default();
     let value = if *trouble == Trouble::Overload && first_try && count % 50 == 0 {
         problem(503, "Overloaded")
-    } else if *trouble == Trouble::RefuseOneOrder && command == "place-order" && *store.unlucky.get_or_insert_with(|| id.clone()) == id {
+    } else if *trouble == Trouble::RefuseOneOrder
+        && command == "place-order"
+        && *store.unlucky.get_or_insert_with(|| id.clone()) == id
+    {
         problem(422, "TooExpensive")
     } else if store.keys.contains(&key) {
         json!({ "line": index + 1, "status": 200, "id": id, "version": taken.len(), "lane": 0, "seq": 1, "replayed": true })
@@ -157,4 +158,3 @@ fn refusal(command: &str, taken: &[String]) -> Option<&'static str> {
         _ => None,
     }
 }
-

@@ -30,8 +30,7 @@ fn the_real_file_maps_to_the_counts_that_the_readme_states() {
     assert_eq!(plan.products.len(), 3_296);
     assert_eq!(plan.orders.len(), 8_126);
     assert_eq!(plan.returns.len(), 1_377);
-    let counts: BTreeMap<_, _> =
-        by_reason(&plan.rejects).into_iter().map(|(reason, count)| (reason.code(), count)).collect();
+    let counts: BTreeMap<_, _> = by_reason(&plan.rejects).into_iter().map(|(reason, count)| (reason.code(), count)).collect();
     let expected = BTreeMap::from([
         ("non-positive-price", 1_292),
         ("too-many-decimals", 1),
@@ -126,15 +125,13 @@ fn one_credit_note_gives_one_return_an_order() {
         "C3,A,X,-2,2010-12-01 08:29:00,1.0,7,UK\n",
     ))
     .unwrap();
-    let parts: Vec<_> =
-        plan.returns.iter().map(|part| (part.order, part.lines.clone(), part.sources.clone())).collect();
+    let parts: Vec<_> = plan.returns.iter().map(|part| (part.order, part.lines.clone(), part.sources.clone())).collect();
     assert_eq!(parts, [(1, vec![(1, 2)], vec![4, 5]), (0, vec![(1, 1)], vec![5])]);
     assert!(plan.returns.iter().all(|part| part.at == plan.returns[0].at), "an invoice has one date: its first");
 }
 
 #[test]
 fn says_that_a_file_must_be_in_order_of_time() {
-    let refused =
-        plan_of("1,A,X,2,2010-12-02 08:26:00,1.0,7,UK\n2,A,X,2,2010-12-01 08:27:00,1.0,7,UK\n").unwrap_err();
+    let refused = plan_of("1,A,X,2,2010-12-02 08:26:00,1.0,7,UK\n2,A,X,2,2010-12-01 08:27:00,1.0,7,UK\n").unwrap_err();
     assert!(format!("{refused:#}").contains("line 3 is dated before"), "{refused:#}");
 }

@@ -21,7 +21,9 @@ pub struct Changes {
     /// Index entries that began.
     pub added: Vec<(IndexName, String)>,
     /// What counters move by; never zero.
-    pub counters: Vec<(Counter, i64)>,
+    pub moves: Vec<(Counter, i64)>,
+    /// What these counters become; zero is no counter, so that the order of chunks leaves no trace.
+    pub totals: Vec<(Counter, i64)>,
     /// Unique values given up: hash, value, and the stream that gave it up. Another's claim to the value stays.
     pub released: Vec<(&'static str, String, StreamId)>,
     /// Unique values owned: hash, value, and the owner.
@@ -29,5 +31,5 @@ pub struct Changes {
     /// Streams parked, or parked further.
     pub parked: Vec<(StreamId, Parked)>,
     /// For the change log: streams, the version they reached and the type of the event that took them there.
-    pub log: Vec<(StreamId, u64, String)>,
+    pub log: Vec<(StreamId, u64, &'static str)>,
 }

@@ -1,12 +1,14 @@
 //! One chunk of events folded in memory: the views that it touches, and in the end the difference to what was.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::hash_map::Entry;
 
 use events::{DomainEvent, Envelope, StreamId};
 use read_model::{Flags, Header, keys::Parked};
 
 use super::changes::Changes;
-use crate::projections::{Counter, IndexEntry, KeyRing, Meta, Projection};
+use crate::projections::{Counter, IndexEntry, IndexName, KeyRing, Meta, Projection};
+
+type HashMap<K, V> = std::collections::HashMap<K, V, lru::DefaultHasher>;
 
 /// The streams of a chunk, and what their events have changed so far. Nothing of it is visible before [`Chunk::finish`].
 pub struct Chunk<P: Projection> {
@@ -42,7 +44,12 @@ pub struct UnserialisableView {
 impl<P: Projection> Chunk<P> {
     /// A chunk that will touch about this many streams.
     pub fn with_capacity(streams: usize) -> Self {
-        Self { streams: HashMap::with_capacity(streams), counters: HashMap::new(), applied: 0, last_recorded: None }
+        Self {
+            streams: HashMap::with_capacity_and_hasher(streams, lru::DefaultHasher::default()),
+            counters: HashMap::default(),
+            applied: 0,
+            last_recorded: None,
+        }
     }
 
     /// Whether the stream's state is here.
@@ -134,7 +141,7 @@ impl<P: Projection> Chunk<P> {
                     *self.counters.entry(counter).or_default() += amount;
                 }
                 differ::<P>(stream, before, view, &mut changes);
-                changes.log.push((stream, P::version(view), working.last_type.to_owned()));
+                changes.log.push((stream, P::version(view), working.last_type));
                 changes.views.push((stream, stored::<P>(stream, view, working.parked.is_some())?));
             } else if let (true, Some(view)) = (working.newly_parked, &working.view) {
                 changes.views.push((stream, stored::<P>(stream, view, true)?));
@@ -144,7 +151,7 @@ impl<P: Projection> Chunk<P> {
             }
             kept.push((stream, working.view));
         }
-        changes.counters.extend(self.counters.into_iter().filter(|(_, amount)| *amount != 0));
+        changes.moves.extend(self.counters.into_iter().filter(|(_, amount)| *amount != 0));
         Ok((changes, kept))
     }
 }
@@ -154,12 +161,10 @@ pub type Kept<P> = (StreamId, Option<<P as Projection>::View>);
 
 fn differ<P: Projection>(stream: StreamId, before: Before, view: &P::View, changes: &mut Changes) {
     let entries = P::index_entries(view);
-    for gone in before.entries.iter().filter(|entry| !entries.contains(entry)) {
-        changes.removed.push((gone.index, gone.member()));
-    }
-    for new in entries.iter().filter(|entry| !before.entries.contains(entry)) {
-        changes.added.push((new.index, new.member()));
-    }
+    let gone = before.entries.iter().filter(|entry| !entries.contains(entry));
+    members(gone, &mut changes.removed);
+    let new = entries.iter().filter(|entry| !before.entries.contains(entry));
+    members(new, &mut changes.added);
     let owned = P::owned(view);
     if let Some((hash, value)) = before.owned
         && owned.as_ref().is_none_or(|(_, now)| *now != value)
@@ -170,6 +175,17 @@ fn differ<P: Projection>(stream: StreamId, before: Before, view: &P::View, chang
     // claim to the same value may have passed over this one.
     if let Some((hash, value)) = owned {
         changes.claimed.push((hash, value, stream));
+    }
+}
+
+/// The members of one view's entries: mostly the same in each list, and then made once.
+fn members<'e>(entries: impl Iterator<Item = &'e IndexEntry>, members: &mut Vec<(IndexName, String)>) {
+    let mut last: Option<&IndexEntry> = None;
+    for entry in entries {
+        let same = last.filter(|last| last.rank == entry.rank && last.id == entry.id).and_then(|_| members.last());
+        let member = same.map_or_else(|| entry.member(), |(_, member)| member.clone());
+        members.push((entry.index, member));
+        last = Some(entry);
     }
 }
 

@@ -16,7 +16,9 @@ const NAMED: usize = 5;
 
 /// All partitions that are assigned to this process. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct Partitions(Arc<Mutex<BTreeMap<(Context, u32), Arc<PartitionStatus>>>>);
+pub struct Partitions(Arc<Mutex<Statuses>>);
+
+type Statuses = BTreeMap<(Context, u32), Arc<PartitionStatus>>;
 
 /// One partition.
 pub struct PartitionStatus {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::ViewCache,
     chunk::UnserialisableView,
+    counters::CounterCache,
     patience::{Patience, Stopped},
     status::PartitionStatus,
 };
@@ -132,6 +133,7 @@ struct Worker<P: Projection> {
     span: tracing::Span,
     meters: Meters,
     cache: ViewCache<P>,
+    counters: CounterCache,
     keys: KeyRing,
     parked: HashMap<StreamId, Parked>,
     /// The revision left in Redis; none for an empty slot.
@@ -152,6 +154,7 @@ impl<P: Projection> Worker<P> {
             patience: Patience::new(Arc::clone(&status), stop.clone(), span.clone()),
             meters: Meters::new(&topic),
             cache: ViewCache::new(shared.limits.cached_views, shared.limits.cached_bytes),
+            counters: CounterCache::default(),
             keys: KeyRing::default(),
             parked: HashMap::new(),
             rev: None,
@@ -192,6 +195,7 @@ impl<P: Projection> Worker<P> {
 
     async fn begin(&mut self, source: &Source, start: Option<SlotState>) -> Result<(), Interrupted> {
         self.cache.clear();
+        self.counters.clear();
         let in_place = start.is_some();
         let (shared, slot) = (Arc::clone(&self.shared), self.slot.clone());
         let state = match start {
@@ -280,7 +284,8 @@ impl<P: Projection> Worker<P> {
         let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
-        let (changes, kept) = chunk.finish(offset, self.progress)?;
+        let (mut changes, kept) = chunk.finish(offset, self.progress)?;
+        self.total(&mut changes).await?;
         let shared = &self.shared;
         if !letters.is_empty() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
@@ -296,6 +301,9 @@ impl<P: Projection> Worker<P> {
         self.rev = Some(self.rev.unwrap_or(0) + 1);
         self.progress = (changes.events, changes.at);
         self.parked.extend(changes.parked);
+        for (counter, total) in changes.totals {
+            self.counters.put(counter, total);
+        }
         for (stream, view) in kept {
             self.cache.put(stream, view);
         }

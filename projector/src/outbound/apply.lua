@@ -1,4 +1,4 @@
-#!lua name=orderflow_apply_1
+#!lua name=orderflow_apply_2
 -- Writes one chunk of a projection, all or nothing. Every key is in KEYS and shares one hash tag.
 --
 -- KEYS[1] state  KEYS[2] change log  KEYS[3..] those of the operations
@@ -35,22 +35,14 @@ operations['remove'] = function(keys, key, args, from, count)
   redis.call('ZREM', keys[key], unpack(args, from, from + count - 1))
 end
 
--- Items: field, amount. A counter at zero is no field, so that the order of chunks leaves no trace.
-operations['count'] = function(keys, key, args, from, count)
-  for i = from, from + count - 1, 2 do
-    if redis.call('HINCRBY', keys[key], args[i], args[i + 1]) == 0 then
-      redis.call('HDEL', keys[key], args[i])
-    end
-  end
+-- Items: score, member.
+operations['score'] = function(keys, key, args, from, count)
+  redis.call('ZADD', keys[key], unpack(args, from, from + count - 1))
 end
 
--- Items: member, amount. As above, with scores.
-operations['score'] = function(keys, key, args, from, count)
-  for i = from, from + count - 1, 2 do
-    if tonumber(redis.call('ZINCRBY', keys[key], args[i + 1], args[i])) == 0 then
-      redis.call('ZREM', keys[key], args[i])
-    end
-  end
+-- Items: fields.
+operations['delete'] = function(keys, key, args, from, count)
+  redis.call('HDEL', keys[key], unpack(args, from, from + count - 1))
 end
 
 -- Items: field, value.
@@ -84,4 +76,4 @@ local function apply(keys, args)
   return 1
 end
 
-redis.register_function('orderflow_apply_1', apply)
+redis.register_function('orderflow_apply_2', apply)

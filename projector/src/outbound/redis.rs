@@ -3,6 +3,7 @@
 mod call;
 
 use std::{
+    collections::HashMap,
     num::NonZeroUsize,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -19,7 +20,7 @@ use redis::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::application::changes::Changes;
+use crate::{application::changes::Changes, projections::Counter};
 
 /// The library with the function that applies a chunk.
 const LIBRARY: &str = include_str!("apply.lua");
@@ -140,7 +141,7 @@ impl RedisStore {
         pipe.atomic();
         pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at"]);
         pipe.cmd("HGETALL").arg(slot.parked());
-        let (fields, parked): (Vec<Option<String>>, Vec<(String, Vec<u8>)>) = pipe.query_async(&mut self.connection()).await?;
+        let (fields, parked): (Vec<Option<String>>, HashMap<String, Vec<u8>>) = pipe.query_async(&mut self.connection()).await?;
         let checkpoint = match fields.as_slice() {
             [None, ..] => None,
             [Some(rev), Some(offset), Some(cluster), Some(events), Some(at)] => {
@@ -178,6 +179,21 @@ impl RedisStore {
             serde_json::from_slice(stored.json).map(Some).map_err(|error| malformed(error.to_string()))
         };
         streams.iter().zip(stored).map(view).collect()
+    }
+
+    /// The values of some counters, in their order.
+    pub async fn counters(&self, slot: &Slot, counters: &[Counter]) -> Result<Vec<i64>, RedisStoreError> {
+        let mut pipe = redis::pipe();
+        for counter in counters {
+            let (name, field) = call::counter(counter);
+            match counter {
+                Counter::Day(_) | Counter::ProductRevenue(..) => pipe.cmd("HGET"),
+                Counter::ProductUnits(_) => pipe.cmd("ZSCORE"),
+            };
+            pipe.arg(slot.counters(name)).arg(field);
+        }
+        let values: Vec<Option<i64>> = pipe.query_async(&mut self.connection()).await?;
+        Ok(values.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     /// Writes a chunk if the slot's revision is still `rev` (none: if the slot is still empty).

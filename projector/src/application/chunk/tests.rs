@@ -56,8 +56,6 @@ struct Model {
     parked: BTreeMap<StreamId, Parked>,
 }
 
-use crate::projections::IndexName;
-
 impl Model {
     fn write(&mut self, changes: Changes) {
         self.views.extend(changes.views);
@@ -65,7 +63,7 @@ impl Model {
             assert!(self.entries.remove(removed), "{removed:?} was not there");
         }
         self.entries.extend(changes.added);
-        for (counter, amount) in changes.counters {
+        for (counter, amount) in changes.moves {
             *self.counters.entry(counter).or_default() += amount;
         }
         self.counters.retain(|_, amount| *amount != 0);
@@ -128,8 +126,8 @@ fn a_chunk_writes_the_difference_and_nothing_else() {
     let (changes, kept) = chunk.finish(9, (1, 0)).unwrap();
     let names = |entries: &[(IndexName, String)]| entries.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
     assert_eq!((names(&changes.removed), names(&changes.added)), (vec!["status:placed".into()], vec!["status:confirmed".into()]));
-    assert_eq!((changes.counters.as_slice(), changes.events, changes.offset), ([].as_slice(), 2, 9));
-    assert_eq!(changes.log, [(stream, 2, "order.confirmed.v1".to_owned())]);
+    assert_eq!((changes.moves.as_slice(), changes.events, changes.offset), ([].as_slice(), 2, 9));
+    assert_eq!(changes.log, [(stream, 2, "order.confirmed.v1")]);
     assert_eq!(kept[0].1.as_ref().unwrap().version, 2);
 }
 
@@ -159,5 +157,5 @@ fn a_stream_parked_earlier_gets_its_flag_once() {
     chunk.park(stream, 2, "bad", 77);
     let (changes, _) = chunk.finish(0, (0, 0)).unwrap();
     assert!(read_model::StoredView::decode(&changes.views[0].1).unwrap().header.flags.is_parked());
-    assert_eq!((changes.added.len(), changes.counters.len(), changes.log.len()), (0, 0, 0));
+    assert_eq!((changes.added.len(), changes.moves.len(), changes.log.len()), (0, 0, 0));
 }

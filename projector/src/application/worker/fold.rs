@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Interrupted, Worker};
 use crate::{
     application::{
+        changes::Changes,
         chunk::Chunk,
         letters::{DeadLetter, Position, headers_of},
     },
@@ -99,6 +100,23 @@ impl<P: Projection> Worker<P> {
             }
         }
         Ok(chunk)
+    }
+
+    /// What the counters become that the chunk moves.
+    pub(super) async fn total(&mut self, changes: &mut Changes) -> Result<(), Interrupted> {
+        let mut known: Vec<_> = changes.moves.iter().map(|(counter, _)| self.counters.get(counter)).collect();
+        let unknown = changes.moves.iter().zip(&known).filter(|(_, value)| value.is_none());
+        let unknown: Vec<_> = unknown.map(|((counter, _), _)| *counter).collect();
+        if !unknown.is_empty() {
+            let (shared, slot) = (Arc::clone(&self.shared), &self.slot);
+            let values = self.patience.until_done("redis", || shared.store.counters(slot, &unknown)).await?;
+            for (value, fetched) in known.iter_mut().filter(|value| value.is_none()).zip(values) {
+                *value = Some(fetched);
+            }
+        }
+        let moves = changes.moves.iter().zip(known);
+        changes.totals = moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)).collect();
+        Ok(())
     }
 
     async fn fetch_keys(&mut self, mut wanted: Vec<Uuid>) -> Result<(), Interrupted> {

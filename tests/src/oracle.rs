@@ -1,0 +1,152 @@
+//! Decides whether every acknowledged command is in Postgres, on Kafka, in Redis and in the query service's answers:
+//! exactly once, in order, and nothing else.
+//!
+//! It has its own code for everything: SQL, a plain consumer, plain Redis commands, its own hash, its own folds.
+
+mod fold;
+mod http;
+mod kafka;
+mod murmur2;
+mod postgres;
+mod redis;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{context::Context, ledger::Ledger, stack::Stack, wait::until};
+use kafka::Record;
+use postgres::Stored;
+
+pub use murmur2::partition_of;
+
+/// How long the read side may take to have everything, once nothing more is sent. A projector or a query service that
+/// was stopped or killed in the last moment is part of it.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Findings that are shown.
+const SHOWN: usize = 25;
+
+/// How often an event may be on Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once.
+    Exactly,
+    /// Once or more often.
+    AtLeast,
+}
+
+/// The oracle for one stack.
+#[derive(Debug)]
+pub struct Oracle<'a> {
+    stack: &'a Stack,
+    delivery: Delivery,
+    parked: BTreeMap<(Context, Uuid), u64>,
+    ledger: &'a Ledger,
+}
+
+/// Everything that was found in the servers of one context.
+struct Found {
+    context: Context,
+    stored: Vec<Stored>,
+    records: Vec<Record>,
+}
+
+impl<'a> Oracle<'a> {
+    /// The oracle for this stack, with the strictest demands.
+    #[must_use]
+    pub fn of(stack: &'a Stack) -> Self {
+        Self { stack, delivery: Delivery::Exactly, parked: BTreeMap::new(), ledger: &stack.ledger }
+    }
+
+    /// Events may be on Kafka more than once.
+    #[must_use]
+    pub fn at_least_once(mut self) -> Self {
+        self.delivery = Delivery::AtLeast;
+        self
+    }
+
+    /// Compares with another ledger than the stack's.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: &'a Ledger) -> Self {
+        self.ledger = ledger;
+        self
+    }
+
+    /// This stream must be parked from this version on.
+    #[must_use]
+    pub fn parked(mut self, context: Context, stream: Uuid, version: u64) -> Self {
+        self.parked.insert((context, stream), version);
+        self
+    }
+
+    /// Waits until everything has arrived, looks at all of it, and fails with what is wrong.
+    ///
+    /// # Panics
+    ///
+    /// When anything is wrong.
+    pub async fn verify(&self) {
+        self.settle().await;
+        let findings = self.findings().await;
+        let shown: Vec<_> = findings.iter().take(SHOWN).map(String::as_str).collect();
+        assert!(findings.is_empty(), "the oracle found {} faults:\n  {}", findings.len(), shown.join("\n  "));
+    }
+
+    /// Fails unless Kafka has every event that is stored, now.
+    ///
+    /// # Panics
+    ///
+    /// When one is missing, or is there twice.
+    pub async fn published(&self) {
+        for context in Context::ALL {
+            let stored = postgres::read(&self.stack.database.url, context).await;
+            let mut findings = Vec::new();
+            kafka::check(context, &stored, &kafka::read(self.stack, context).await, self.delivery, &mut findings);
+            assert!(findings.is_empty(), "{findings:#?}");
+        }
+    }
+
+    /// Waits until Kafka has as many events as Postgres, and the checkpoints in Redis are behind the last of them.
+    pub async fn settle(&self) {
+        let stack = self.stack;
+        for context in Context::ALL {
+            let what = format!("all events of {context} arrive on Kafka and in Redis ({})", stack.name);
+            until(&what, SETTLE, async || {
+                let stored = postgres::count(&stack.database.url, context).await;
+                let records = kafka::read(stack, context).await;
+                if kafka::distinct(&records) < stored {
+                    return None;
+                }
+                redis::checkpoints(stack, context).await.filter(|checkpoints| redis::behind(checkpoints, &records).is_empty())
+            })
+            .await;
+        }
+    }
+
+    /// What is wrong.
+    pub async fn findings(&self) -> Vec<String> {
+        let stack = self.stack;
+        let mut findings = self.ledger.contradictions();
+        let (entries, doubts) = (self.ledger.entries(), self.ledger.doubts());
+        let mut contexts = Vec::new();
+        for context in Context::ALL {
+            let stored = postgres::read(&stack.database.url, context).await;
+            let entries: Vec<_> = entries.iter().filter(|entry| entry.context == context).collect();
+            postgres::check(context, &stored, &entries, &doubts, &mut findings);
+            let records = kafka::read(stack, context).await;
+            kafka::check(context, &stored, &records, self.delivery, &mut findings);
+            contexts.push(Found { context, stored, records });
+        }
+        let views = fold::fold(&contexts, &entries, &self.parked, &mut findings);
+        let held = redis::read(stack).await;
+        redis::check(stack, &contexts, &views, &held, &mut findings);
+        http::check(stack, &views, &held, &mut findings).await;
+        findings
+    }
+}
+
+/// The headers of the dead letters, by partition and offset.
+pub async fn dead_letters(stack: &Stack) -> Vec<BTreeMap<String, String>> {
+    let topic = stack.topics.dead_letters();
+    let records = tokio::task::spawn_blocking(move || kafka::read_topic(&topic)).await.expect("the topic is read");
+    records.into_iter().map(|record| record.headers).collect()
+}

@@ -1,0 +1,241 @@
+//! All services of a test, on a database, topics and read models of their own.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    binaries,
+    client::Client,
+    ledger::Ledger,
+    process::Process,
+    servers::{Database, Redis, RedisServer, Topics, shared},
+    wait::until,
+};
+
+/// The secret that tokens are signed with.
+pub const JWT_SECRET: &str = "a-secret-of-the-system-tests-only-0123456789";
+/// 32 bytes in base64: the master key of personal data.
+const PERSONAL_DATA_KEY: &str = "c3lzdGVtLXRlc3RzLW1hc3Rlci1rZXktMzItYnl0ZXM=";
+/// Partitions of a topic: few, so that each has many streams, and a start takes little.
+pub const PARTITIONS: i32 = 4;
+/// Lanes of a store.
+pub const LANES: i16 = 8;
+/// How long a stack may take until all of it is ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Command services.
+    pub commands: usize,
+    /// Projectors.
+    pub projectors: usize,
+    /// Whether Redis is a server of the test's own.
+    pub own_redis: bool,
+    /// Variables of every command service.
+    pub command_environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { commands: 1, projectors: 1, own_redis: false, command_environment: Vec::new() }
+    }
+}
+
+/// The services, and what belongs to them.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped in this order: services first, then what they use.
+    /// The command services.
+    pub commands: Vec<Process>,
+    /// The projectors.
+    pub projectors: Vec<Process>,
+    /// The query service.
+    pub query: Process,
+    /// The read models.
+    pub redis: Redis,
+    /// The events on Kafka.
+    pub topics: Topics,
+    /// The event stores.
+    pub database: Database,
+    /// What was sent and what was answered.
+    pub ledger: Arc<Ledger>,
+    /// The name that everything of this stack carries.
+    pub name: String,
+    directory: TempDir,
+}
+
+impl Stack {
+    /// Starts it and waits until all of it is ready.
+    pub async fn start(plan: Plan) -> Self {
+        let mut stack = Self::prepare(&plan).await;
+        for process in stack.commands.iter_mut().chain(&mut stack.projectors).chain([&mut stack.query]) {
+            process.spawn();
+        }
+        stack.ready().await;
+        stack
+    }
+
+    async fn prepare(plan: &Plan) -> Self {
+        let name = format!("system_{}", Uuid::new_v4().simple());
+        let directory = tempfile::tempdir().expect("a directory");
+        let database = Database::create(&name).await;
+        let redis = if plan.own_redis {
+            Redis::Own(RedisServer::start().await)
+        } else {
+            Redis::Shared { url: shared("ORDERFLOW_TEST_REDIS"), prefix: name.clone() }
+        };
+        let settings =
+            Settings { name: &name, database: &database.url, redis: &redis.url(), directory: directory.path().to_owned() };
+        let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
+        let url = commands[0].url();
+        let projectors = (0..plan.projectors).map(|number| settings.projector(number, &url)).collect();
+        let query = settings.query();
+        let topics = Topics { prefix: name.clone() };
+        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, directory }
+    }
+
+    /// Waits until every service that runs says that it is ready.
+    pub async fn ready(&mut self) {
+        let http = reqwest::Client::new();
+        for process in self.commands.iter_mut().chain(&mut self.projectors).chain([&mut self.query]) {
+            if !process.is_running() {
+                continue;
+            }
+            process.listening().await;
+            let url = format!("{}/ready", process.url());
+            let mut last = String::new();
+            let looked = tokio::time::timeout(READY, async {
+                loop {
+                    match http.get(&url).send().await {
+                        Ok(answer) if answer.status().is_success() => return,
+                        Ok(answer) => last = answer.text().await.unwrap_or_default(),
+                        Err(error) => last = error.to_string(),
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            });
+            assert!(looked.await.is_ok(), "{url}: {last}");
+        }
+    }
+
+    /// A client of all command services and of the query service.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let commands = self.commands.iter().map(Process::url).collect();
+        Client::new(commands, self.query.url(), Arc::clone(&self.ledger))
+    }
+
+    /// The sum of a metric over all its labels, of one process.
+    pub async fn metric(&self, url: &str, name: &str) -> f64 {
+        let Ok(answer) = reqwest::get(format!("{url}/metrics")).await else { return 0.0 };
+        let text = answer.text().await.unwrap_or_default();
+        let samples = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until the sum of a metric is at least `least`.
+    pub async fn metric_reaches(&self, url: &str, name: &str, least: f64) {
+        until(&format!("{name} ≥ {least}"), Duration::from_secs(30), async || {
+            (self.metric(url, name).await >= least).then_some(())
+        })
+        .await;
+    }
+
+    /// What begins every Redis key of this stack.
+    #[must_use]
+    pub fn redis_prefix(&self) -> &str {
+        &self.name
+    }
+
+    /// A file for the test's own use.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The redis-server of this stack.
+    ///
+    /// # Panics
+    ///
+    /// When the plan did not ask for one.
+    pub fn own_redis(&mut self) -> &mut RedisServer {
+        match &mut self.redis {
+            Redis::Own(server) => server,
+            Redis::Shared { .. } => panic!("the plan has no Redis of its own"),
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for process in self.commands.iter().chain(&self.projectors).chain([&self.query]) {
+                complain(&process.tail());
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "cargo shows it with the test that failed")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+struct Settings<'a> {
+    name: &'a str,
+    database: &'a str,
+    redis: &'a str,
+    directory: PathBuf,
+}
+
+impl Settings<'_> {
+    fn process(&self, program: &str, number: usize, environment: &[(&str, &str)]) -> Process {
+        let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
+        let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1")];
+        let environment = common.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Process::new(&format!("{program}-{number}"), binaries::program(program), environment.collect(), &self.directory)
+    }
+
+    fn command(&self, number: usize, more: &[(&str, &str)]) -> Process {
+        let (kafka, partitions, lanes) = (shared("ORDERFLOW_TEST_KAFKA"), PARTITIONS.to_string(), LANES.to_string());
+        let mut environment = vec![
+            ("DATABASE_URL", self.database),
+            ("KAFKA_BROKERS", &kafka),
+            ("TOPIC_PREFIX", self.name),
+            ("TOPIC_PARTITIONS", &partitions),
+            ("LANES", &lanes),
+            ("PERSONAL_DATA_KEY", PERSONAL_DATA_KEY),
+        ];
+        environment.extend(more);
+        self.process("command-service", number, &environment)
+    }
+
+    fn projector(&self, number: usize, command_service: &str) -> Process {
+        let kafka = shared("ORDERFLOW_TEST_KAFKA");
+        let instance = format!("{}-{number}", self.name);
+        self.process(
+            "projector",
+            number,
+            &[
+                ("KAFKA_BROKERS", &kafka),
+                ("TOPIC_PREFIX", self.name),
+                ("REDIS_URL", self.redis),
+                ("REDIS_PREFIX", self.name),
+                ("COMMAND_SERVICE_URL", command_service),
+                ("GROUP_ID", self.name),
+                // A projector that was killed has its partitions back as soon as it is up.
+                ("GROUP_INSTANCE_ID", &instance),
+                ("SESSION_TIMEOUT", "6"),
+                // Small chunks, so that there are many moments to be killed at.
+                ("CHUNK_EVENTS", "64"),
+            ],
+        )
+    }
+
+    fn query(&self) -> Process {
+        self.process("query-service", 0, &[("REDIS_URL", self.redis), ("REDIS_PREFIX", self.name)])
+    }
+}

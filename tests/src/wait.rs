@@ -1,0 +1,24 @@
+//! Waiting for what has to come true.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until `look` gives something.
+///
+/// # Panics
+///
+/// When it has not within `bound`; `what` says what was waited for.
+pub async fn until<T>(what: &str, bound: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + bound;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {bound:?} in vain for this: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}

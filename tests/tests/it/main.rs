@@ -1,0 +1,14 @@
+//! The whole system, with faults. Every test has services, a database, topics and Redis keys of its own.
+
+#![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
+mod chaos;
+mod happy;
+mod import;
+mod oracle;
+mod parking;
+mod projector;
+mod readme;
+mod redis;
+mod relay;
+mod shutdown;

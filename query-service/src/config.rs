@@ -28,8 +28,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub redis_timeout_ms: u64,
 
-    /// Mebibytes of hot views kept in process.
-    #[arg(long, env, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    /// Mebibytes of hot views kept in process; 0 keeps none.
+    #[arg(long, env, default_value_t = 32, value_parser = clap::value_parser!(u64).range(0..=65_536))]
     pub view_cache_mb: u64,
 
     /// Requests that may wait for a version at a time; each takes some kilobytes.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use events::Context;
 
 use crate::harness::{
-    Shop, eventually,
+    Shop, connect, eventually,
     redis_server::RedisServer,
     samples::{id, order, product},
     staff,
@@ -58,7 +58,7 @@ async fn a_dead_redis_is_a_503_and_its_return_is_noticed() {
         refused_in_time(&shop, &path).await;
     }
     redis.restart().await;
-    shop.redis = redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    shop.redis = connect(&redis.url()).await;
     // It has come back empty: that is said, and is no 404.
     eventually(async || shop.get(&paths()[0], &staff()).await.json()["type"] == "https://orderflow.dev/problems/rebuilding")
         .await;

@@ -12,7 +12,7 @@ use query_service::{
     outbound::redis::{Link, Settings},
 };
 use read_model::{Flags, Generation, Header, Slot, keys};
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde::Serialize;
 use service_kit::{
     auth::{Role, Verifier, mint},
@@ -83,7 +83,8 @@ impl Shop {
         let args = ["query-service", "--http-addr=127.0.0.1:0", "--jwt-secret", SECRET, "--redis-url", url];
         let config = try_load::<Config>(args.map(Into::into), |_| None).unwrap_or_else(|error| panic!("{error}"));
         let prefix = format!("test-{}", Uuid::new_v4().simple());
-        let mut settings = Settings { prefix: prefix.clone(), ..config.redis() };
+        // On a machine that is busy with other tests, slow is not down.
+        let mut settings = Settings { prefix: prefix.clone(), timeout: PATIENCE, ..config.redis() };
         adjust(&mut settings);
         let shutdown = Shutdown::manual(Duration::from_secs(5));
         let link = Link::start(settings, shutdown.token());
@@ -98,7 +99,7 @@ impl Shop {
         let server = Server::bind(&config.common).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         drop(server.start(router, &shutdown));
-        let redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let redis = connect(url).await;
         let (http, generations) = (reqwest::Client::new(), HashMap::new());
         Self { redis, link, shutdown, prefix, url: url.to_owned(), address, http, generations }
     }
@@ -152,6 +153,12 @@ impl Shop {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Answer { status, headers, body: response.text().await.unwrap() }
     }
+}
+
+/// A connection as patient as the tests are.
+pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE)).set_connection_timeout(Some(PATIENCE));
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
 impl Drop for Shop {

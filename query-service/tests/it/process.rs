@@ -22,7 +22,7 @@ fn finish(child: Child) -> Output {
 
 #[tokio::test]
 async fn says_which_setting_is_wrong() {
-    for (name, value) in [("REDIS_URL", "http://x"), ("REDIS_PREFIX", "a b"), ("VIEW_CACHE_MB", "0")] {
+    for (name, value) in [("REDIS_URL", "http://x"), ("REDIS_PREFIX", "a b"), ("VIEW_CACHE_MB", "-1")] {
         let output = finish(program("redis://127.0.0.1:1").env(name, value).spawn().unwrap());
         assert_eq!(output.status.code(), Some(64), "{name}");
         let said = String::from_utf8_lossy(&output.stderr).to_lowercase().replace('-', "_");

@@ -75,9 +75,14 @@ impl Link {
 
     /// The live session, awaited for a moment when the last one was lost just now.
     pub(super) async fn session(&self) -> Result<Arc<Session>, RedisReadError> {
+        let live = || self.0.live.load_full().filter(|session| session.is_alive());
         loop {
+            if let Some(session) = live() {
+                return Ok(session);
+            }
             let mut state = self.0.state.subscribe();
-            if let Some(session) = self.0.live.load_full().filter(|session| session.is_alive()) {
+            // Again, for a session that came before the subscription.
+            if let Some(session) = live() {
                 return Ok(session);
             }
             let (patience, cause) = match &*state.borrow_and_update() {

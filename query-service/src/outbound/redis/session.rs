@@ -77,6 +77,9 @@ pub(super) struct Tracking {
     refreshing: tokio::sync::Mutex<()>,
     attention: Notify,
     waiters: Arc<Waiters>,
+    /// Views that were asked of Redis; a hit is not counted, it would cost as much as the look-up.
+    pub(super) misses: metrics::Counter,
+    invalidations: metrics::Counter,
 }
 
 impl Session {
@@ -92,6 +95,8 @@ impl Session {
             refreshing: tokio::sync::Mutex::new(()),
             attention: Notify::new(),
             waiters,
+            misses: metrics::counter!("orderflow_view_cache_misses_total"),
+            invalidations: metrics::counter!("orderflow_view_cache_invalidations_total"),
         });
         let info = settings.url.as_str().into_connection_info()?;
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -128,6 +133,11 @@ impl Session {
     /// The pointers as of now, without asking Redis.
     pub(super) fn generations(&self) -> Result<Arc<Generations>, RedisReadError> {
         self.tracking.generations.load_full().ok_or_else(|| RedisReadError::Unavailable("just connected".to_owned()))
+    }
+
+    /// The generation of one context as of now, without sharing all pointers.
+    pub(super) fn generation_of(&self, context: Context) -> Option<Generation> {
+        self.tracking.generations.load().as_ref()?.of(context).ok()
     }
 
     /// The pointers with every change that was announced until now.
@@ -202,7 +212,7 @@ impl Tracking {
 
     fn invalidate(&self, key: &Value) {
         let Value::BulkString(key) = key else { return self.invalidate_all() };
-        metrics::counter!("orderflow_view_cache_invalidations_total").increment(1);
+        self.invalidations.increment(1);
         match Invalidated::parse(&self.prefix, key) {
             Invalidated::View(view) => {
                 self.cache.remove(&view);

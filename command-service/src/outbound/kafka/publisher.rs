@@ -1,8 +1,8 @@
 //! The relay's producer: a batch of events and the cursor after it, in one Kafka transaction.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use events::{Context, RecordedEvent, topics};
@@ -11,13 +11,16 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
 };
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{KafkaSettings, REQUEST_TIMEOUT, cursor::Cursor};
 use crate::failpoint::crash_point;
+
+/// How long one look for delivery reports lasts.
+const POLL: Duration = Duration::from_millis(1);
 
 /// How the relay publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub enum PublishError {
 
 /// A relay group's producer. All calls block.
 pub struct Publisher {
-    producer: ThreadedProducer<PublisherContext>,
+    producer: BaseProducer<PublisherContext>,
     delivery: Delivery,
     context: Context,
     topic: String,
@@ -51,7 +54,7 @@ pub struct Publisher {
 }
 
 struct PublisherContext {
-    failed: Arc<AtomicBool>,
+    failed: AtomicBool,
 }
 
 impl ClientContext for PublisherContext {
@@ -102,8 +105,8 @@ impl Publisher {
                 .set("transactional.id", format!("{}.{context}.relay.{group}", settings.prefix))
                 .set("transaction.timeout.ms", "30000");
         }
-        let failed = Arc::new(AtomicBool::new(false));
-        let producer: ThreadedProducer<_> = config.create_with_context(PublisherContext { failed })?;
+        let context_of_producer = PublisherContext { failed: AtomicBool::new(false) };
+        let producer: BaseProducer<_> = config.create_with_context(context_of_producer)?;
         if delivery == Delivery::ExactlyOnce {
             producer.init_transactions(REQUEST_TIMEOUT)?;
         }
@@ -131,7 +134,7 @@ impl Publisher {
             crash_point("relay-sent");
             self.send_cursor(cursor)
         });
-        let committed = sent.and_then(|()| self.producer.commit_transaction(REQUEST_TIMEOUT));
+        let committed = sent.and_then(|()| self.drain()).and_then(|()| self.producer.commit_transaction(REQUEST_TIMEOUT));
         let Err(error) = committed else {
             crash_point("relay-committed");
             return Ok(());
@@ -141,11 +144,7 @@ impl Publisher {
             KafkaError::Transaction(transaction) => transaction.txn_requires_abort(),
             _ => true,
         };
-        if abortable && self.producer.abort_transaction(REQUEST_TIMEOUT).is_ok() {
-            Err(PublishError::Aborted(error))
-        } else {
-            Err(PublishError::Lost(error))
-        }
+        if abortable && self.abort().is_ok() { Err(PublishError::Aborted(error)) } else { Err(PublishError::Lost(error)) }
     }
 
     fn publish_and_flush(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
@@ -159,9 +158,28 @@ impl Publisher {
     }
 
     fn flush(&self) -> Result<(), KafkaError> {
-        self.producer.flush(REQUEST_TIMEOUT)?;
+        self.drain()?;
         if self.producer.context().failed.load(Ordering::Relaxed) {
             return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
+        }
+        Ok(())
+    }
+
+    fn abort(&self) -> Result<(), KafkaError> {
+        // What is still on its way would have its end reported first, and nobody but us takes those reports.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.drain()?;
+        self.producer.abort_transaction(REQUEST_TIMEOUT)
+    }
+
+    /// Waits until the fate of every record sent is known. The crate's own flush does so too, but looks only every 100 ms.
+    fn drain(&self) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+            }
+            self.producer.poll(POLL);
         }
         Ok(())
     }
@@ -197,7 +215,7 @@ impl Publisher {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    self.producer.poll(POLL);
                 }
                 Err((error, _)) => return Err(error),
             }

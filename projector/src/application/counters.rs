@@ -9,9 +9,9 @@ use lru::LruCache;
 
 use crate::projections::Counter;
 
-/// Counters kept for each partition: with 36 partitions about 12 MB. A shop with more products than that fetches some anew
-/// in each chunk.
-const COUNTERS: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+/// Counters kept for each partition, about a megabyte: two for each of 8,000 products. A shop with more of them than that
+/// fetches some anew in each chunk.
+const COUNTERS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// The most recently used counters.
 pub struct CounterCache(LruCache<Counter, i64>);

@@ -76,12 +76,17 @@ async fn another_request_under_the_same_key_is_refused_on_every_stream() {
     let database = Database::create().await;
     let instances = pair(&database).await;
     // One key, many streams: whoever comes first has it.
-    let answers = join_all((0..AT_ONCE).map(|caller| {
-        let instance = Arc::clone(&instances[caller % 2]);
-        let number = 100 + caller as u128;
-        async move { instance.post_once("/v1/products", &staff(), "mine", &product_body(id(number), &number.to_string())).await }
-    }))
-    .await;
+    let answers =
+        join_all(
+            (0..AT_ONCE).map(|caller| {
+                let instance = Arc::clone(&instances[caller % 2]);
+                let number = 100 + caller as u128;
+                async move {
+                    instance.post_once("/v1/products", &staff(), "mine", &product_body(id(number), &number.to_string())).await
+                }
+            }),
+        )
+        .await;
     let winners: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert_eq!(winners.len(), 1, "{answers:?}");
     assert!(answers.iter().all(|answer| matches!(answer.status, 201 | 422)), "{answers:?}");
@@ -91,7 +96,10 @@ async fn another_request_under_the_same_key_is_refused_on_every_stream() {
     let path = format!("/v1/products/{winner}");
     let adjust = json!({ "delta": 1, "reason": "received" });
     let answer = instances[0].post_once(&format!("{path}/stock-adjustments"), &staff(), "mine", &adjust).await;
-    assert_eq!((answer.status, answer.json()["type"].as_str().unwrap().rsplit('/').next()), (422, Some("idempotency-key-reused")));
+    assert_eq!(
+        (answer.status, answer.json()["type"].as_str().unwrap().rsplit('/').next()),
+        (422, Some("idempotency-key-reused"))
+    );
     let first = instances[0].post_once(&format!("{path}/stock-adjustments"), &staff(), "k", &adjust).await;
     assert_eq!(first.status, 200);
     let changed = json!({ "delta": 2, "reason": "received" });

@@ -45,7 +45,8 @@ async fn one_of_many_gets_an_address_and_one_a_sku() {
     let instances = pair(&database).await;
     for round in 0..4 {
         let user = |caller: usize| id(1_000 * (round + 1) + caller as u128);
-        let email = |caller: usize| if caller.is_multiple_of(3) { format!("Ann{round}@X.org") } else { format!("ann{round}@x.org") };
+        let email =
+            |caller: usize| if caller.is_multiple_of(3) { format!("Ann{round}@X.org") } else { format!("ann{round}@x.org") };
         let users = all_at_once(&instances, "/v1/users", |caller| user_body(user(caller), &email(caller))).await;
         assert_eq!(tally(&users), one_wins("EmailTaken"));
         let sku = |caller: usize| if caller.is_multiple_of(3) { format!("sku{round}a") } else { format!("SKU{round}A") };
@@ -99,9 +100,8 @@ async fn an_address_is_free_again_when_its_owner_changes_it_or_goes() {
 async fn a_life_in_one_batch_leaves_the_address_free() {
     let database = Database::create().await;
     let shop = Launch::new(&database.url).env("WRITERS", "1").start().await;
-    let register = |user: Uuid, email: &str| {
-        json!({ "command": "register-user", "id": user, "data": { "name": "Ann", "email": email } })
-    };
+    let register =
+        |user: Uuid, email: &str| json!({ "command": "register-user", "id": user, "data": { "name": "Ann", "email": email } });
     let change = |user: Uuid, email: &str| json!({ "command": "change-user", "id": user, "data": { "email": email } });
     let deactivate = |user: Uuid| json!({ "command": "deactivate-user", "id": user, "data": {} });
     // The key of a user's data must be there before a line that changes it is read.

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use uuid::Uuid;
 
-use crate::{context::Context, ledger::Ledger, stack::Stack, wait::until};
+use crate::{context::Context, ledger::Ledger, stack::Stack, wait::until_every};
 use kafka::Record;
 use postgres::Stored;
 
@@ -22,7 +22,9 @@ pub use murmur2::partition_of;
 
 /// How long the read side may take to have everything, once nothing more is sent. A projector or a query service that
 /// was stopped or killed in the last moment is part of it.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_secs(90);
+/// The pause between two looks at all of it.
+const SETTLE_LOOK: Duration = Duration::from_millis(300);
 /// Findings that are shown.
 const SHOWN: usize = 25;
 
@@ -110,7 +112,7 @@ impl<'a> Oracle<'a> {
         let stack = self.stack;
         for context in Context::ALL {
             let what = format!("all events of {context} arrive on Kafka and in Redis ({})", stack.name);
-            until(&what, SETTLE, async || {
+            until_every(SETTLE_LOOK, &what, SETTLE, async || {
                 let stored = postgres::count(&stack.database.url, context).await;
                 let records = kafka::read(stack, context).await;
                 if kafka::distinct(&records) < stored {

@@ -12,13 +12,22 @@ const LOOK: Duration = Duration::from_millis(50);
 /// # Panics
 ///
 /// When it has not within `bound`; `what` says what was waited for.
-pub async fn until<T>(what: &str, bound: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, bound: Duration, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_every(LOOK, what, bound, look).await
+}
+
+/// The same, with another pause between two looks: for costly ones.
+///
+/// # Panics
+///
+/// As [`until`].
+pub async fn until_every<T>(pause: Duration, what: &str, bound: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + bound;
     loop {
         if let Some(found) = look().await {
             return found;
         }
         assert!(Instant::now() < deadline, "waited {bound:?} in vain for this: {what}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
 }

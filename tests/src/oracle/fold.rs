@@ -53,6 +53,10 @@ pub(super) fn fold(
         for event in stored {
             streams.entry(event.stream).or_default().push(event);
         }
+        // Of a stream that the test made up nothing is stored, but it is parked all the same.
+        for (_, stream) in parked.keys().filter(|(of, _)| of == context) {
+            streams.entry(*stream).or_default();
+        }
         for (stream, mut events) in streams {
             events.sort_unstable_by_key(|event| event.version);
             let until = parked.get(&(*context, stream)).copied();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt,
     time::Duration,
 };
 
@@ -26,13 +27,20 @@ use crate::{
 const READ: Duration = Duration::from_secs(30);
 
 /// A record.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Record {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
     pub(super) headers: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, value) = (String::from_utf8_lossy(&self.key), String::from_utf8_lossy(&self.value));
+        write!(f, "record {}/{} {key} {value} {:?}", self.partition, self.offset, self.headers)
+    }
 }
 
 impl Record {

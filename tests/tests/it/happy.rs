@@ -68,7 +68,7 @@ pub(crate) async fn read_at(client: &system_tests::Client, path: &str, version: 
 async fn many_clients_and_two_of_everything_agree() {
     let stack = Stack::start(Plan { commands: 2, projectors: 2, ..Plan::default() }).await;
     let mut load = Load::begin(&stack.client(), 1, 12).await;
-    load.accepts(1_500).await;
+    load.accepts(700).await;
     load.finish().await;
     Oracle::of(&stack).verify().await;
     let refusals = stack.ledger.refusals();

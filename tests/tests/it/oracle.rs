@@ -84,7 +84,7 @@ async fn wrong_kafka(stack: &Stack) {
     again.plant_unmarked(stack, entry.context).await;
     let stranger = Plant::event(Uuid::now_v7(), 1, "order.placed.v1", &json!({}));
     stranger.plant_unmarked(stack, Context::Orders).await;
-    says(stack, &["a second time", "a record of no stored event", "should be Some("]).await;
+    says(stack, &["a second time", "a record of no stored event"]).await;
 }
 
 async fn wrong_postgres(stack: &mut Stack) {

@@ -29,7 +29,7 @@ async fn killed_at_every_step(delivery: &'static str, seed: u64) -> Stack {
         for process in &mut stack.commands {
             process.spawn();
         }
-        load.accepts(150).await;
+        load.accepts(60).await;
     }
     load.finish().await;
     stack.ready().await;

@@ -20,7 +20,7 @@ async fn every_service_ends_well_under_load() {
             assert_eq!(ended.code(), Some(0), "it exits with 0\n{}", process.tail());
             process.spawn();
         }
-        load.accepts(100).await;
+        load.accepts(60).await;
     }
     load.finish().await;
     stack.ready().await;

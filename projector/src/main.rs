@@ -23,9 +23,14 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry,
 };
+use tokio::sync::Semaphore;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Chunks that are worked on at a time: enough that both cores and Redis are busy, and few enough that their buffers, some
+/// megabytes each, do not add up over the partitions.
+const TURNS: usize = 4;
 
 /// The pause between two looks for what is missing at the start.
 const RETRY: Duration = Duration::from_millis(500);
@@ -53,7 +58,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     let working = async {
         let (cluster, contexts) = prepare(&config, &topics, &store, &generations).await;
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
-        let shared = Shared { store, commands, letters, cluster: cluster.id, limits: config.limits() };
+        let shared = Shared {
+            store,
+            commands,
+            letters,
+            cluster: cluster.id,
+            limits: config.limits(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+        };
         let settings = GroupSettings {
             brokers: config.kafka_brokers.clone(),
             group_id: config.group_id.clone(),

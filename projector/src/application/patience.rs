@@ -1,7 +1,12 @@
 //! Trying again until it works: a transient fault is never a reason to skip an event.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::status::PartitionStatus;
@@ -20,17 +25,31 @@ pub struct Patience {
     status: Arc<PartitionStatus>,
     stop: CancellationToken,
     span: tracing::Span,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Patience {
     /// Retries until `stop` is cancelled.
     pub fn new(status: Arc<PartitionStatus>, stop: CancellationToken, span: tracing::Span) -> Self {
-        Self { status, stop, span }
+        Self { status, stop, span, turn: Mutex::default() }
     }
 
     /// Cancelled when the worker has to end.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
+    }
+
+    /// Waits for one of the turns that all workers share, and keeps it until [`Self::end_turn`], or until something fails:
+    /// a worker that has to wait for a dependency lets others go on.
+    pub async fn begin_turn(&self, turns: &Arc<Semaphore>) {
+        // The semaphore is never closed.
+        let turn = Arc::clone(turns).acquire_owned().await.ok();
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+    }
+
+    /// Gives the turn back.
+    pub fn end_turn(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Runs `attempt` until it succeeds. `what` names what is needed, for the log and for readiness.
@@ -51,6 +70,7 @@ impl Patience {
                     return Ok(value);
                 }
                 Err(error) => {
+                    self.end_turn();
                     failures += 1;
                     // The first and then ever more rarely: an outage of an hour is no reason for a thousand lines.
                     if failures.is_power_of_two() {

@@ -8,6 +8,7 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use events::{Context, StreamId};
 use rdkafka::{Message, message::BorrowedMessage};
 use read_model::{Generation, Slot, keys::Parked};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -48,6 +49,8 @@ pub struct Shared {
     pub cluster: String,
     /// Bounds.
     pub limits: Limits,
+    /// How many chunks are worked on at a time.
+    pub turns: Arc<Semaphore>,
 }
 
 /// Bounds of a worker.
@@ -262,7 +265,10 @@ impl<P: Projection> Worker<P> {
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
-        self.handle(source, &taken.messages).await?;
+        self.patience.begin_turn(&self.shared.turns).await;
+        let handled = self.handle(source, &taken.messages).await;
+        self.patience.end_turn();
+        handled?;
         self.status.set_at_end(taken.at_end);
         Ok(())
     }

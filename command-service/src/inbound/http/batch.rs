@@ -101,11 +101,12 @@ async fn admit_all(
 
 async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, line: &[u8]) -> Result<Pending, Problem> {
     let line: Line = parse_json(line)?;
+    let key = line.key.as_deref().map(commands::checked_key).transpose();
     let call = Call {
         principal: principal.clone(),
         id: line.id,
         reservation: None,
-        key: line.key.as_deref().map(commands::checked_key).transpose()?,
+        key: key.map_err(|detail| Problem::invalid_field("/key", detail))?,
         if_match: line.if_match,
         trace: trace.child(),
         admission: Admission::Wait,

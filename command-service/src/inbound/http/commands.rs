@@ -212,19 +212,17 @@ pub(super) fn status<B: CommandBody>(receipt: &Receipt) -> StatusCode {
     if receipt.seq.is_some() { B::STATUS } else { StatusCode::OK }
 }
 
-/// Checks an idempotency key.
-pub(super) fn checked_key(key: &str) -> Result<String, Problem> {
+/// Checks an idempotency key; the error says how one looks.
+pub(super) fn checked_key(key: &str) -> Result<String, String> {
     if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Problem::invalid_parameter(
-            "Idempotency-Key",
-            format!("must be 1 to {MAX_KEY} visible ASCII characters without spaces"),
-        ));
+        return Err(format!("must be 1 to {MAX_KEY} visible ASCII characters without spaces"));
     }
     Ok(key.to_owned())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    headers.get("idempotency-key").map(|value| checked_key(value.to_str().unwrap_or_default())).transpose()
+    let key = headers.get("idempotency-key").map(|value| checked_key(value.to_str().unwrap_or_default())).transpose();
+    key.map_err(|detail| Problem::invalid_parameter("Idempotency-Key", detail))
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {

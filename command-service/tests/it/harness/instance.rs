@@ -23,7 +23,9 @@ impl Launch {
     pub(crate) fn new(database_url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_command-service"));
+        // Another build of it can be tested: a release, or one that was broken on purpose.
+        let program = std::env::var_os("ORDERFLOW_TEST_COMMAND_SERVICE");
+        let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_command-service").into()));
         command
             .env_clear()
             .env("DATABASE_URL", database_url)
@@ -148,6 +150,23 @@ impl Instance {
 
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it is ready, or has ended.
+    pub(crate) async fn ready_or_ended(&mut self) {
+        let file = self.dir.path().join("address");
+        let started = std::time::Instant::now();
+        while self.try_wait().is_none() {
+            if let Ok(address) = std::fs::read_to_string(&file) {
+                self.url = format!("http://{address}");
+                let ready = Answer::of(self.request(Method::GET, "/ready", "")).await;
+                if ready.is_ok_and(|ready| ready.status == 200) {
+                    return;
+                }
+            }
+            assert!(started.elapsed() < PATIENCE, "the process is not ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for the end of the process.

@@ -23,6 +23,8 @@ pub use murmur2::partition_of;
 /// How long the read side may take to have everything, once nothing more is sent. A projector or a query service that
 /// was stopped or killed in the last moment is part of it.
 const SETTLE: Duration = Duration::from_secs(90);
+/// How long the query service's answers may be behind Redis: statistics are cached for a second.
+const BEHIND: Duration = Duration::from_secs(5);
 /// The pause between two looks at all of it.
 const SETTLE_LOOK: Duration = Duration::from_millis(300);
 /// Findings that are shown.
@@ -44,6 +46,7 @@ pub struct Oracle<'a> {
     delivery: Delivery,
     parked: BTreeMap<(Context, Uuid), u64>,
     ledger: &'a Ledger,
+    patience: Duration,
 }
 
 /// Everything that was found in the servers of one context.
@@ -57,13 +60,20 @@ impl<'a> Oracle<'a> {
     /// The oracle for this stack, with the strictest demands.
     #[must_use]
     pub fn of(stack: &'a Stack) -> Self {
-        Self { stack, delivery: Delivery::Exactly, parked: BTreeMap::new(), ledger: &stack.ledger }
+        Self { stack, delivery: Delivery::Exactly, parked: BTreeMap::new(), ledger: &stack.ledger, patience: BEHIND }
     }
 
     /// Events may be on Kafka more than once.
     #[must_use]
     pub fn at_least_once(mut self) -> Self {
         self.delivery = Delivery::AtLeast;
+        self
+    }
+
+    /// Expects what is wrong, and so does not wait for it to become right.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.patience = Duration::ZERO;
         self
     }
 
@@ -141,7 +151,7 @@ impl<'a> Oracle<'a> {
         let views = fold::fold(&contexts, &entries, &self.parked, &mut findings);
         let held = redis::read(stack).await;
         redis::check(stack, &contexts, &views, &held, &mut findings);
-        http::check(stack, &views, &held, &mut findings).await;
+        http::check(stack, &views, &held, self.patience, &mut findings).await;
         findings
     }
 }

@@ -17,13 +17,11 @@ use crate::{client::Client, context::Context, stack::Stack};
 
 /// Reads at a time.
 const READERS: usize = 16;
-/// How long an answer may be behind Redis: statistics are cached for a second.
-const BEHIND: Duration = Duration::from_secs(5);
 /// A view's bytes before its JSON.
 const HEADER: usize = 26;
 
 /// Compares every answer with what Redis holds, and the lists and statistics with the views.
-pub(super) async fn check(stack: &Stack, views: &Views, held: &Keys, findings: &mut Vec<String>) {
+pub(super) async fn check(stack: &Stack, views: &Views, held: &Keys, patience: Duration, findings: &mut Vec<String>) {
     let client = &stack.client();
     let found = stream::iter(views.iter().filter(|(_, view)| view.version > 0).map(|((context, id), view)| async move {
         let stored = match held.get(&view_key(stack, *context, *id)) {
@@ -32,28 +30,29 @@ pub(super) async fn check(stack: &Stack, views: &Views, held: &Keys, findings: &
         };
         let path = format!("/v1/{context}/{id}");
         let wanted = (200, format!("\"{}\"", view.version), stored.to_vec());
-        agrees(&path, &wanted, async || client.read(&path).await.map_err(|error| error.to_string())).await
+        agrees(&path, patience, &wanted, async || client.read(&path).await.map_err(|error| error.to_string())).await
     }));
     findings.extend(found.buffer_unordered(READERS).filter_map(async |finding| finding).collect::<Vec<_>>().await);
     for (path, wanted) in lists(views) {
         let wanted = Ok(wanted);
-        findings.extend(agrees(&path, &wanted, async || Ok(all_pages(client, &path).await)).await);
+        findings.extend(agrees(&path, patience, &wanted, async || Ok(all_pages(client, &path).await)).await);
     }
     let wanted = statistics(views);
     let stats = async || {
         let (_, _, body) = client.read("/v1/stats?top=100").await.map_err(|error| error.to_string())?;
         serde_json::from_slice::<Value>(&body).map_err(|error| error.to_string())
     };
-    findings.extend(agrees("/v1/stats", &wanted, stats).await);
+    findings.extend(agrees("/v1/stats", patience, &wanted, stats).await);
 }
 
 /// None when the answer is as wanted, soon.
 async fn agrees<T: PartialEq + std::fmt::Debug>(
     what: &str,
+    patience: Duration,
     wanted: &T,
     mut ask: impl AsyncFnMut() -> Result<T, String>,
 ) -> Option<String> {
-    let deadline = Instant::now() + BEHIND;
+    let deadline = Instant::now() + patience;
     loop {
         let answer = ask().await;
         if answer.as_ref() == Ok(wanted) {

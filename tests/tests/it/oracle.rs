@@ -21,7 +21,7 @@ async fn the_oracle_sees_every_kind_of_damage() {
 
 /// What the oracle says must contain each of these.
 async fn says(stack: &Stack, expected: &[&str]) {
-    let findings = Oracle::of(stack).findings().await;
+    let findings = Oracle::of(stack).impatient().findings().await;
     for text in expected {
         assert!(findings.iter().any(|finding| finding.contains(text)), "nothing says {text:?}: {findings:#?}");
     }
@@ -39,8 +39,7 @@ async fn wrong_ledgers(stack: &Stack) {
     // Another seq than was told.
     let other = stack.ledger.entries().remove(8);
     ledger.accepted(Entry { seq: other.seq + 1, ..other }, None);
-    let client = system_tests::Client::new(vec![stack.commands[0].url()], stack.query.url(), std::sync::Arc::new(ledger));
-    let findings = Oracle::of(stack).with_ledger(client.ledger()).findings().await;
+    let findings = Oracle::of(stack).with_ledger(&ledger).impatient().findings().await;
     for text in ["is missing: Entry", "two commands were told", "answered twice", "the client was told", "nobody was told"] {
         assert!(findings.iter().any(|finding| finding.contains(text)), "nothing says {text:?}: {findings:#?}");
     }

@@ -45,6 +45,10 @@ async fn a_relay_killed_at_every_step_publishes_exactly_once() {
 #[tokio::test]
 async fn duplicates_of_an_at_least_once_relay_change_nothing() {
     let stack = killed_at_every_step("at-least-once", 22).await;
+    Oracle::of(&stack).settle().await;
+    // The kills did make some: what the other test proves is not for want of trying.
+    let findings = Oracle::of(&stack).impatient().findings().await;
+    assert!(findings.iter().any(|finding| finding.contains("a second time")), "{findings:#?}");
     Oracle::of(&stack).at_least_once().verify().await;
     // And records that come again much later.
     let before = stack.metric(&stack.projectors[0].url(), "orderflow_projection_duplicates_total").await;

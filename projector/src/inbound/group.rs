@@ -311,11 +311,11 @@ fn client_config(settings: &GroupSettings) -> ClientConfig {
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "50")
         .set("fetch.queue.backoff.ms", "5")
-        // Bounds for each partition's queue: 36 partitions stay below 30 MB.
-        .set("queued.min.messages", "2000")
-        .set("queued.max.messages.kbytes", "512")
-        .set("fetch.message.max.bytes", "262144")
-        .set("fetch.max.bytes", "8388608");
+        // Bounds for each partition's queue, a few chunks; a message takes about half a kilobyte beside its bytes.
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "256")
+        .set("fetch.message.max.bytes", "131072")
+        .set("fetch.max.bytes", "2097152");
     if let Some(instance) = &settings.instance_id {
         config.set("group.instance.id", instance);
     }

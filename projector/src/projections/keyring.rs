@@ -16,7 +16,10 @@ pub struct KeyRing(LruCache<Uuid, DataKey>);
 
 impl Default for KeyRing {
     fn default() -> Self {
-        Self(LruCache::new(KEYS))
+        // Grows as needed: most workers see no personal data at all.
+        let mut keys = LruCache::unbounded();
+        keys.resize(KEYS);
+        Self(keys)
     }
 }
 

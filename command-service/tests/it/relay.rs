@@ -155,15 +155,6 @@ async fn everything_is_published_once_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_to_end_it_publishes_what_it_has_stored() {
-    let shop = Shop::open().await;
-    let publisher = shop.publisher().start().await;
-    let stored = some_commands(&publisher).await;
-    publisher.stop().await;
-    assert_eq!(shop.topics.read("products").await.len() as u64, stored);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_owner_loses_its_group_and_is_fenced() {
     let shop = Shop::open().await;
     let first = shop.publisher().start().await;
@@ -305,6 +296,16 @@ mod with_failpoints {
     #[tokio::test(flavor = "multi_thread")]
     async fn survives_an_owner_that_dies_after_a_commit() {
         dies_at("relay-committed=3*off->return").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn asked_to_end_it_publishes_what_it_has_stored() {
+        let shop = Shop::open().await;
+        // While each group is busy with its first batch, more is stored and the end is asked for.
+        let publisher = shop.publisher().env("FAILPOINTS", "relay-sent=2*sleep(1500)->off").start().await;
+        let stored = some_commands(&publisher).await + some_commands(&publisher).await;
+        publisher.stop().await;
+        assert_eq!(shop.topics.read("products").await.len() as u64, stored);
     }
 
     /// One process after the other, each of which dies at its first chance to publish.

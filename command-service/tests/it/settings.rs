@@ -47,9 +47,11 @@ fn a_bad_setting_exits_with_64_and_is_named() {
 
 /// Runs a process that should not come up, and gives what it says.
 async fn refused(launch: Launch) -> String {
-    let output = tokio::task::spawn_blocking(|| launch.output()).await.unwrap();
-    assert!(output.status.code().is_some_and(|code| code != 0), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+    let mut process = launch.spawn();
+    process.ready_or_ended().await;
+    let status = process.try_wait().expect("it does not come up");
+    assert!(status.code().is_some_and(|code| code != 0), "{status}");
+    process.log()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,10 +83,10 @@ async fn the_caller_hears_the_truth_when_an_answer_of_postgres_is_lost() {
     };
     // The names are what the proxy looks for in the statement.
     for (version, (name, cut)) in (2..).zip([
-        ("before-1", Cut::BeforeServer),
-        ("after-1", Cut::BeforeAnswer),
-        ("after-2", Cut::BeforeAnswer),
-        ("before-2", Cut::BeforeServer),
+        ("before-1", Cut::Statement),
+        ("after-1", Cut::Answer),
+        ("after-2", Cut::Answer),
+        ("before-2", Cut::Statement),
     ]) {
         proxy.cut_at(name, cut);
         let answer = change(name).await;
@@ -95,7 +95,7 @@ async fn the_caller_hears_the_truth_when_an_answer_of_postgres_is_lost() {
         assert_eq!(store::checked_events(&database, "products").await.len(), usize::try_from(version).unwrap());
     }
     // Postgres stays away: nobody knows, and the same key finds out.
-    proxy.cut_at("for-good", Cut::BeforeAnswerForGood);
+    proxy.cut_at("for-good", Cut::AnswerForGood);
     let unknown = change("for-good").await;
     assert_unavailable(&unknown);
     assert!(unknown.json()["detail"].as_str().unwrap().contains("may have been accepted"), "{unknown:?}");

@@ -1,5 +1,7 @@
 //! The command service as a program, against a real Postgres and Kafka (`ORDERFLOW_TEST_POSTGRES`, `ORDERFLOW_TEST_KAFKA`).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod access;
 mod answers;
 mod bulk;

@@ -1,7 +1,7 @@
 //! From the store to Kafka: everything once, in order, whoever dies on the way.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -251,6 +251,8 @@ async fn at_least_once_loses_nothing_and_moves_on() {
 
 #[cfg(feature = "failpoints")]
 mod with_failpoints {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// A process that dies at this place, and another that takes over, while events are stored all the time.

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// The statement does not reach the server.
-    BeforeServer,
+    Statement,
     /// The statement reaches the server; nothing of its answer comes back.
-    BeforeAnswer,
+    Answer,
     /// Likewise, and nobody can connect any more until [`Proxy::restore`].
-    BeforeAnswerForGood,
+    AnswerForGood,
 }
 
 pub(crate) struct Proxy {
@@ -133,9 +133,9 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
         let bytes = &buffer[..length];
         match shared.triggered(bytes) {
             None => {}
-            Some(Cut::BeforeServer) => return,
-            Some(Cut::BeforeAnswer) => unanswered.cancel(),
-            Some(Cut::BeforeAnswerForGood) => {
+            Some(Cut::Statement) => return,
+            Some(Cut::Answer) => unanswered.cancel(),
+            Some(Cut::AnswerForGood) => {
                 shared.refusing.store(true, Ordering::SeqCst);
                 unanswered.cancel();
             }

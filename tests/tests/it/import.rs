@@ -12,8 +12,8 @@ use liblzma::read::XzDecoder;
 use sqlx::{Connection, PgConnection};
 use system_tests::{Oracle, Plan, Stack, binaries::program, stack::JWT_SECRET, wait::until};
 
-/// Lines of the file that are imported: two days of December, with returns, guests and lines that can't be taken.
-const LINES: usize = 5_000;
+/// Lines of the file that are imported: a day and a half of December, with returns, guests and lines that can't be taken.
+const LINES: usize = 3_000;
 /// The moment of the kill: so many events of orders are stored.
 const HALF: i64 = 120;
 

@@ -10,12 +10,12 @@ use std::{
 
 use liblzma::read::XzDecoder;
 use sqlx::{Connection, PgConnection};
-use system_tests::{Oracle, Plan, Stack, binaries::program, stack::JWT_SECRET, wait::until};
+use system_tests::{Oracle, Plan, Stack, binaries::program, stack::JWT_SECRET, wait::until_every};
 
-/// Lines of the file that are imported: a day and a half of December, with returns, guests and lines that can't be taken.
-const LINES: usize = 3_000;
+/// Lines of the file that are imported: two days of December, with returns, guests and lines that can't be taken.
+const LINES: usize = 5_000;
 /// The moment of the kill: so many events of orders are stored.
-const HALF: i64 = 120;
+const HALF: i64 = 20;
 
 #[tokio::test]
 async fn an_import_that_was_killed_is_completed_by_the_next_and_another_changes_nothing() {
@@ -24,17 +24,19 @@ async fn an_import_that_was_killed_is_completed_by_the_next_and_another_changes_
     let slice = slice(&stack.file("slice.csv"));
 
     let mut first = orderctl.start(&["import", &slice, "--concurrency", "1"], true);
-    until("a part is imported", Duration::from_secs(60), async || (counts(&stack).await[2] >= HALF).then_some(())).await;
+    let mut connection = PgConnection::connect(&stack.database.url).await.unwrap();
+    let (often, bound) = (Duration::from_millis(1), Duration::from_secs(60));
+    until_every(often, "a part is imported", bound, async || (counts(&mut connection).await[2] >= HALF).then_some(())).await;
     first.kill().unwrap();
     assert!(!first.wait().unwrap().success(), "it was killed before its end");
-    let part = counts(&stack).await;
+    let part = counts(&mut connection).await;
 
     orderctl.run(&["import", &slice], true).await;
-    let whole = counts(&stack).await;
+    let whole = counts(&mut connection).await;
     assert!(part[2] < whole[2], "the kill came half-way: {part:?} of {whole:?}");
     let rejects = fs::read(&orderctl.rejects).unwrap();
     orderctl.run(&["import", &slice], true).await;
-    assert_eq!(counts(&stack).await, whole, "the same file again changes nothing");
+    assert_eq!(counts(&mut connection).await, whole, "the same file again changes nothing");
     assert_eq!(fs::read(&orderctl.rejects).unwrap(), rejects, "nor what is reported");
 
     orderctl.run(&["wait", &slice], false).await;
@@ -60,10 +62,9 @@ fn slice(path: &Path) -> String {
 }
 
 /// Events stored in each context.
-async fn counts(stack: &Stack) -> [i64; 3] {
-    let mut connection = PgConnection::connect(&stack.database.url).await.unwrap();
+async fn counts(connection: &mut PgConnection) -> [i64; 3] {
     let counts = "SELECT (SELECT count(*) FROM users.events), (SELECT count(*) FROM products.events), (SELECT count(*) FROM orders.events)";
-    let (users, products, orders) = sqlx::query_as(counts).fetch_one(&mut connection).await.unwrap();
+    let (users, products, orders) = sqlx::query_as(counts).fetch_one(connection).await.unwrap();
     [users, products, orders]
 }
 

@@ -111,7 +111,7 @@ mod tests {
         let lane = |id: &str| lanes.of(id.parse().unwrap()).0;
         assert_eq!(lane("00000000-0000-0000-0000-000000000000"), 0);
         assert_eq!(lane("0190a5e4-7b1c-7c3e-8f00-0123456789ab"), 12);
-        assert_eq!(lane("ffffffff-ffff-ffff-ffff-fffffffffffe"), 12);
+        assert_eq!(lane("ffffffff-ffff-ffff-ffff-fffffffffffe"), 15);
     }
 
     #[test]

@@ -155,6 +155,17 @@ async fn everything_is_published_once_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "a soak: takes a minute"]
+async fn many_restarts_publish_nothing_twice() {
+    let shop = Shop::open().await;
+    for _ in 0..12 {
+        some_commands(&shop.writer).await;
+        shop.publisher().start().await.stop().await;
+        shop.assert_published_exactly_once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_owner_loses_its_group_and_is_fenced() {
     let shop = Shop::open().await;
     let first = shop.publisher().start().await;

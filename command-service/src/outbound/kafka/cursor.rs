@@ -1,6 +1,9 @@
 //! A relay group's cursor: how far each of its lanes is published, kept in Kafka with what it tells of.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use events::{Context, topics};
 use rdkafka::{
@@ -9,6 +12,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use serde::{Deserialize, Serialize};
+use tracing::info;
 use uuid::Uuid;
 
 use super::{KafkaSettings, REQUEST_TIMEOUT};
@@ -16,6 +20,9 @@ use crate::application::lane::Lane;
 
 /// Records that are read from the end of the cursor's partition before all of it is read.
 const TAIL: i64 = 500;
+
+/// How long to wait between looks at a transaction that is being ended.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// How far a relay group has published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,18 +91,34 @@ impl Cursor {
     pub fn read(settings: &KafkaSettings, context: Context, group: u16) -> Result<Option<Self>, CursorError> {
         let topic = topics::relay_cursors(&settings.prefix, context);
         let partition = i32::from(group);
-        let consumer: BaseConsumer<Quiet> = settings
-            .client()
-            .set("group.id", format!("{}.{context}.relay", settings.prefix))
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed")
-            .create_with_context(Quiet)?;
-        let (low, high) = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)?;
+        let (low, high) = Self::settled_end(settings, &topic, partition)?;
+        let consumer = consumer(settings, "read_committed")?;
         let tail = (high - TAIL).max(low);
         match Self::last_from(&consumer, &topic, partition, tail)? {
             None if tail > low => Self::last_from(&consumer, &topic, partition, low),
-            found => Ok(found),
+            found => {
+                let known = found.is_some();
+                info!(topic, partition, low, high, known, "read the cursor of a relay group");
+                Ok(found)
+            }
+        }
+    }
+
+    /// Where the partition begins and ends, once no transaction is open in it: a `read_committed` consumer sees no further
+    /// than the first record of an open one, and would take what comes before it for all there is.
+    fn settled_end(settings: &KafkaSettings, topic: &str, partition: i32) -> Result<(i64, i64), CursorError> {
+        let (committed, all) = (consumer(settings, "read_committed")?, consumer(settings, "read_uncommitted")?);
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            let (low, high) = all.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
+            let (_, stable) = committed.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;
+            if stable >= high {
+                return Ok((low, high));
+            }
+            if Instant::now() > deadline {
+                return Err(CursorError::Timeout);
+            }
+            std::thread::sleep(SETTLE);
         }
     }
 
@@ -104,8 +127,8 @@ impl Cursor {
         assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
         consumer.assign(&assignment)?;
         let mut last = None;
-        let deadline = std::time::Instant::now() + REQUEST_TIMEOUT;
-        while std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        while Instant::now() < deadline {
             match consumer.poll(Duration::from_millis(100)) {
                 None => {}
                 Some(Ok(message)) => last = Some(serde_json::from_slice(message.payload().unwrap_or_default())?),
@@ -115,4 +138,16 @@ impl Cursor {
         }
         Err(CursorError::Timeout)
     }
+}
+
+fn consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
+    settings
+        .client()
+        .set("group.id", format!("{}.relay", settings.prefix))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        // A position that is not there is an error, never a silent jump to the end.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", isolation)
+        .create_with_context(Quiet)
 }

@@ -41,8 +41,8 @@ const FOLLOW_ROWS: i64 = 2_000;
 const RESOLVE: Duration = Duration::from_secs(5);
 /// How long to wait between attempts to reach Postgres.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// How long to connect may take. A network that swallows packets would otherwise keep callers waiting for minutes.
-const CONNECT: Duration = Duration::from_secs(3);
+/// How long to connect may take: a starved machine takes seconds, a network that swallows packets would take minutes.
+const CONNECT: Duration = Duration::from_secs(8);
 /// How long an answer of Postgres may take: longer than it lets a statement run (`statement_timeout`).
 const ANSWER: Duration = Duration::from_secs(12);
 /// Snapshots that may wait to be stored; more are dropped, as they only save reading.

@@ -94,7 +94,7 @@ impl<A: Aggregate, F: Clone + Send + 'static> Directory<A, F> {
     }
 
     async fn refresh(&self, before: Option<&[u64]>) -> Result<Vec<u64>, PostgresError> {
-        let heads = read::heads(self.store.pool(), self.store.lanes().count()).await?;
+        let heads = read::heads(self.store.relay_pool(), self.store.lanes().count()).await?;
         let Some(before) = before else {
             self.facts().clear();
             return Ok(heads);
@@ -102,7 +102,7 @@ impl<A: Aggregate, F: Clone + Send + 'static> Directory<A, F> {
         let moved = self.store.lanes().all().zip(before.iter().zip(&heads)).filter(|(_, (before, now))| before != now);
         let (lanes, after): (Vec<_>, Vec<_>) = moved.map(|(lane, (before, _))| (lane.as_i16(), to_i64(*before))).unzip();
         if !lanes.is_empty() {
-            let touched = read::touched(self.store.pool(), &lanes, &after).await?;
+            let touched = read::touched(self.store.relay_pool(), &lanes, &after).await?;
             let mut facts = self.facts();
             for (stream, version) in touched {
                 if facts.peek(&stream).is_none_or(|known| known.version < version) {

@@ -101,6 +101,13 @@ pub(super) enum RelayError {
     Task(#[from] JoinError),
 }
 
+impl RelayError {
+    /// Whether trying again changes nothing until a person acts.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::StoreBehind { .. } | Self::OtherStore { .. })
+    }
+}
+
 struct Meters {
     published: Counter,
     batch: Histogram,
@@ -120,35 +127,39 @@ impl Relay {
             lag_seconds: gauge!("orderflow_relay_lag_seconds", &labels),
             owned: gauge!("orderflow_relay_owned", &labels),
         };
-        while !stop.is_cancelled() {
-            let pause = match Ownership::acquire(&self.store, self.group).await {
+        loop {
+            let result = match Ownership::acquire(&self.store, self.group).await {
                 Ok(Some(ownership)) => {
                     let result = self.own(&ownership, &meters, &stop).await;
                     self.signal.set_owned(self.group, false);
                     meters.owned.set(0);
-                    self.report(result)
+                    result.map(|()| Duration::ZERO)
                 }
                 Ok(None) => {
                     self.health.ok();
-                    STANDBY
+                    Ok(STANDBY)
                 }
-                Err(error) => self.report(Err(error.into())),
+                Err(error) => Err(error.into()),
             };
+            // A failure is no excuse to leave what was stored unpublished: who stops us bounds how long we try.
+            let ended = stop.is_cancelled() && result.as_ref().err().is_none_or(RelayError::is_refusal);
+            let pause = result.unwrap_or_else(|failed| self.report(&failed));
+            if ended {
+                return;
+            }
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    fn report(&self, result: Result<(), RelayError>) -> Duration {
-        let Err(failed) = result else { return Duration::ZERO };
+    fn report(&self, failed: &RelayError) -> Duration {
         let (context, group) = (self.store.context(), self.group);
-        match &failed {
-            RelayError::StoreBehind { .. } | RelayError::OtherStore { .. } => {
-                error!(%context, group, error = %failed, "the relay refuses to publish");
-            }
-            _ => warn!(%context, group, error = %failed, "the relay starts over"),
+        if failed.is_refusal() {
+            error!(%context, group, error = %failed, "the relay refuses to publish");
+        } else {
+            warn!(%context, group, error = %failed, "the relay starts over");
         }
         self.health.failed(failed.to_string());
         PAUSE
@@ -190,7 +201,7 @@ impl Relay {
             return Err(RelayError::OtherStore { published: cursor.store_id, store: self.store.store_id() });
         }
         for (lane, position) in &cursor.lanes {
-            let id = read::event_at(self.store.pool(), Lane(*lane), position.seq).await?;
+            let id = read::event_at(self.store.relay_pool(), Lane(*lane), position.seq).await?;
             if id != Some(position.id) {
                 return Err(RelayError::StoreBehind { lane: *lane, position: *position });
             }
@@ -268,7 +279,7 @@ impl Relay {
 
     async fn next(&self, lanes: &[Lane], cursor: &Cursor, limit: i64) -> Result<Vec<RecordedEvent>, RelayError> {
         let (names, after): (Vec<_>, Vec<_>) = lanes.iter().map(|lane| (lane.as_i16(), to_i64(cursor.seq(*lane)))).unzip();
-        Ok(read::after_cursors(self.store.pool(), &names, &after, limit).await?)
+        Ok(read::after_cursors(self.store.relay_pool(), &names, &after, limit).await?)
     }
 }
 

@@ -75,13 +75,13 @@ fn channel(store: &PostgresStore) -> String {
 
 /// Listens for new events of other processes; reconnects by itself.
 pub async fn listen(store: &PostgresStore) -> Result<PgListener, PostgresError> {
-    let mut listener = PgListener::connect_with(store.pool()).await?;
+    let mut listener = PgListener::connect_with(store.relay_pool()).await?;
     listener.listen(&channel(store)).await?;
     Ok(listener)
 }
 
 /// Tells other processes that there are new events. Not part of any append: NOTIFY in a transaction serialises commits.
 pub async fn notify(store: &PostgresStore) -> Result<(), PostgresError> {
-    sqlx::query!("SELECT pg_notify($1, '')", channel(store)).execute(store.pool()).await?;
+    sqlx::query!("SELECT pg_notify($1, '')", channel(store)).execute(store.relay_pool()).await?;
     Ok(())
 }

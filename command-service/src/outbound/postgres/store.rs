@@ -16,6 +16,8 @@ use crate::application::lane::Lanes;
 const POOL_IDLE: Duration = Duration::from_secs(300);
 /// How long a request waits for a reader connection before it is told that Postgres is away.
 const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a relay waits for one: nobody waits for its answer.
+const ACQUIRE_RELAY: Duration = Duration::from_secs(10);
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +81,7 @@ pub struct StoreSettings {
 pub struct PostgresStore {
     context: Context,
     pool: PgPool,
+    relay_pool: PgPool,
     options: PgConnectOptions,
     settings: StoreSettings,
     store_id: Uuid,
@@ -102,7 +105,13 @@ impl PostgresStore {
         sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migration { context, source })?;
         let store_id = check_settings(context, &pool, settings).await?;
         check_types(context, &pool, readable_types).await?;
-        Ok(Self { context, pool, options, settings, store_id })
+        let relay_pool = PgPoolOptions::new()
+            // One for each group, one that listens, two for what looks at the heads.
+            .max_connections(u32::from(settings.relay_groups) + 3)
+            .acquire_timeout(ACQUIRE_RELAY)
+            .idle_timeout(POOL_IDLE)
+            .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-relay")));
+        Ok(Self { context, pool, relay_pool, options, settings, store_id })
     }
 
     /// The context.
@@ -129,7 +138,13 @@ impl PostgresStore {
         self.store_id
     }
 
-    /// Connections for reading.
+    /// Connections for the relay and for what follows other processes: requests that crowd the other pool don't delay them.
+    #[must_use]
+    pub fn relay_pool(&self) -> &PgPool {
+        &self.relay_pool
+    }
+
+    /// Connections for requests.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool

@@ -1,9 +1,12 @@
 //! One writer: takes what waits, decides it, appends it, answers.
 
+mod obstacles;
+mod storing;
+
 use std::{
     collections::{HashMap, HashSet},
     num::NonZeroUsize,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::{SubsecRound, Utc};
@@ -12,35 +15,28 @@ use lru::LruCache;
 use metrics::{Counter, Histogram, counter, histogram};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use uuid::Uuid;
 
+use self::storing::no_answer;
 use super::{
     Committed, OnCommit, WriterConfig,
     batch::{Basis, Outcome, Plan},
 };
 use crate::{
     application::{
-        command::{Receipt, Refusal, Submission},
-        lane::Lane,
+        command::{Refusal, Submission},
         state::{self, LoadError, Versioned},
     },
     domain::Aggregate,
     outbound::postgres::{
-        Obstacle, PostgresError, PostgresStore,
-        append::{Append, StoredAnswer},
+        PostgresError, PostgresStore,
         read::{self, Snapshot},
     },
 };
 
 /// How often a batch is decided anew before its callers are told to come back: each time another instance was faster.
 const ATTEMPTS: usize = 50;
-/// Rows that are read to follow another instance; behind by more, the cached aggregates are dropped and read again.
-const FOLLOW_ROWS: i64 = 2_000;
-/// How long the outcome of a lost append is looked for before the callers are told that it is unknown.
-const RESOLVE: Duration = Duration::from_secs(5);
-/// How long to wait between attempts to reach Postgres.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How long to connect may take: a starved machine takes seconds, a network that swallows packets would take minutes.
 const CONNECT: Duration = Duration::from_secs(8);
 /// How long an answer of Postgres may take: longer than it lets a statement run (`statement_timeout`).
@@ -280,130 +276,6 @@ impl<A: Aggregate> Writer<A> {
         Ok(())
     }
 
-    /// Appends; none when it met a conflict and had no effect.
-    async fn append(&mut self, append: &Append) -> Result<Option<Vec<Obstacle>>, Failure> {
-        let Some(connection) = &mut self.connection else { return Err(Failure::Unavailable) };
-        let started = Instant::now();
-        let running = append.run(connection, Utc::now().date_naive());
-        let result = tokio::time::timeout(ANSWER, running).await.unwrap_or_else(|_| Err(no_answer()));
-        self.meters.append_seconds.record(started.elapsed());
-        match result {
-            Ok(obstacles) => Ok(Some(obstacles)),
-            Err(PostgresError::Conflict(error)) => {
-                warn!(%error, context = %self.context, "an append met a conflict");
-                Ok(None)
-            }
-            Err(PostgresError::Unavailable(error)) => {
-                warn!(%error, context = %self.context, "the connection was lost during an append");
-                self.connection = None;
-                self.resolve(append).await
-            }
-            Err(failed) => Err(failed.into()),
-        }
-    }
-
-    /// Finds out whether an append whose answer was lost took effect: first ends whatever the old session still does.
-    async fn resolve(&mut self, append: &Append) -> Result<Option<Vec<Obstacle>>, Failure> {
-        let Some((lane, seq, id)) = append.last_event() else { return Err(Failure::Unavailable) };
-        let deadline = Instant::now() + RESOLVE;
-        while Instant::now() < deadline {
-            let pool = self.store.pool();
-            let found = async {
-                let ended = end_session(pool, &self.connection_name).await?;
-                Ok::<_, PostgresError>((ended, read::event_at(pool, lane, seq).await?))
-            };
-            match tokio::time::timeout(RESOLVE, found).await {
-                Ok(Ok((_, Some(found)))) if found == id => {
-                    info!(context = %self.context, "the lost append had been stored");
-                    return Ok(Some(Vec::new()));
-                }
-                // Only a session that is gone can't store it any more.
-                Ok(Ok((true, _))) => return Ok(None),
-                _ => tokio::time::sleep(RECONNECT_PAUSE).await,
-            }
-        }
-        Err(Failure::Unknown)
-    }
-
-    /// Takes the obstacles out of the way, so that the batch can be decided again.
-    async fn clear(
-        &mut self,
-        obstacles: &[Obstacle],
-        plan: &Plan<A>,
-        submissions: &mut Vec<Submission<A>>,
-        known: &mut HashMap<StreamId, Versioned<A>>,
-    ) -> Result<(), Failure> {
-        let mut refused = HashMap::new();
-        let mut exist = Vec::new();
-        let mut moved = false;
-        for obstacle in obstacles {
-            match obstacle {
-                Obstacle::Head(lane, head) => {
-                    moved = true;
-                    self.follow(*lane, *head, known).await?;
-                }
-                Obstacle::Stream(stream) => exist.push(*stream),
-                Obstacle::Key(answer) => answer_with(answer, submissions, &mut refused),
-                Obstacle::Claim(_) => {}
-            }
-        }
-        // What was decided on an old head is decided again before a claim is refused for it.
-        let claims = obstacles.iter().filter_map(|obstacle| match obstacle {
-            Obstacle::Claim(position) if !moved && exist.is_empty() => plan.claims.get(*position),
-            _ => None,
-        });
-        for (index, kind) in claims {
-            refused.entry(*index).or_insert_with(|| Err(Refusal::rule(&A::claim_refused(*kind))));
-        }
-        for (index, submission) in std::mem::take(submissions).into_iter().enumerate() {
-            match refused.remove(&index) {
-                Some(answer) => drop(submission.reply.send(answer)),
-                None => submissions.push(submission),
-            }
-        }
-        self.read(exist, submissions, known).await
-    }
-
-    /// Another instance has appended to a lane: brings what is cached of it up to date.
-    async fn follow(&mut self, lane: Lane, head: u64, known: &mut HashMap<StreamId, Versioned<A>>) -> Result<(), Failure> {
-        let seen = self.heads[usize::from(lane.0)];
-        let tail = if head < seen || to_rows(head - seen) > FOLLOW_ROWS {
-            None
-        } else {
-            let tail = read::lane_tail(self.store.pool(), lane, seen, FOLLOW_ROWS).await?;
-            // Someone may have appended since: then the rest would be missing.
-            (to_rows(tail.len() as u64) < FOLLOW_ROWS).then_some(tail)
-        };
-        let Some(tail) = tail else {
-            self.drop_lane(lane, known);
-            self.heads[usize::from(lane.0)] = head;
-            return Ok(());
-        };
-        for event in &tail {
-            let cached = known.remove(&event.stream).map(|state| (true, state));
-            let Some((in_batch, state)) = cached.or_else(|| self.cache.pop(&event.stream).map(|state| (false, state))) else {
-                continue;
-            };
-            match state.apply(event) {
-                Ok(state) if in_batch => drop(known.insert(event.stream, state)),
-                Ok(state) => drop(self.cache.put(event.stream, state)),
-                // It stays out of the cache, and whoever wants it meets the error at loading.
-                Err(failed) => error!(error = %failed, "an event of another instance can't be read"),
-            }
-        }
-        self.heads[usize::from(lane.0)] = tail.last().map_or(head, |event| event.seq);
-        Ok(())
-    }
-
-    fn drop_lane(&mut self, lane: Lane, known: &mut HashMap<StreamId, Versioned<A>>) {
-        let lanes = self.store.lanes();
-        known.retain(|stream, _| lanes.of(*stream) != lane);
-        let stale: Vec<_> = self.cache.iter().map(|(stream, _)| *stream).filter(|stream| lanes.of(*stream) == lane).collect();
-        for stream in stale {
-            self.cache.pop(&stream);
-        }
-    }
-
     /// The batch is in: answers everyone, and gives back what was deferred.
     fn conclude(
         &mut self,
@@ -465,50 +337,11 @@ impl<A: Aggregate> Writer<A> {
     }
 }
 
-fn to_rows(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 fn refuse_all<A: Aggregate>(submissions: Vec<Submission<A>>, refusal: &Refusal) -> Vec<Submission<A>> {
     for submission in submissions {
         let _ = submission.reply.send(Err(refusal.clone()));
     }
     Vec::new()
-}
-
-/// Answers whoever asked under a key that has an answer already.
-fn answer_with<A: Aggregate>(
-    stored: &StoredAnswer,
-    submissions: &[Submission<A>],
-    refused: &mut HashMap<usize, Result<Receipt, Refusal>>,
-) {
-    for (index, submission) in submissions.iter().enumerate() {
-        let Some(key) = submission.request.key.filter(|key| key.id == stored.key) else { continue };
-        let answer = if key.request == stored.request {
-            let StoredAnswer { stream, version, lane, seq, created, .. } = *stored;
-            Ok(Receipt { stream, version, lane, seq, created, replayed: true })
-        } else {
-            Err(Refusal::KeyReused)
-        };
-        refused.insert(index, answer);
-    }
-}
-
-/// Postgres took longer than it may.
-fn no_answer() -> PostgresError {
-    PostgresError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
-}
-
-/// Ends the session of a lost connection and waits for that; true when it is gone, so that nothing of it can take effect
-/// later.
-async fn end_session(pool: &sqlx::PgPool, name: &str) -> Result<bool, PostgresError> {
-    let ended = sqlx::query_scalar!(
-        r#"SELECT pg_terminate_backend(pid, 2000) AS "ended!" FROM pg_stat_activity WHERE application_name = $1"#,
-        name,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(ended.into_iter().all(|ended| ended))
 }
 
 async fn keep_snapshots(store: PostgresStore, mut queue: mpsc::Receiver<Snapshot>) {

@@ -184,27 +184,16 @@ impl Relay {
         }
     }
 
-    /// Opens the producer, which ends whatever the last owner had begun, and only then reads the cursor. A group without one
-    /// has published nothing; whether the topics are this store's, the other groups' cursors tell.
+    /// Opens the producer, which ends whatever the last owner had begun, and only then reads the cursor.
     async fn take_over(&self) -> Result<(Arc<Publisher>, Cursor), RelayError> {
         let (kafka, context, group, delivery) = (self.kafka.clone(), self.store.context(), self.group, self.delivery);
-        let (store, groups) = (self.store.store_id(), self.store.relay_groups());
         let opened = tokio::task::spawn_blocking(move || {
             let publisher = Publisher::open(&kafka, context, group, delivery)?;
             crash_point("relay-fenced");
-            if let Some(cursor) = Cursor::read(&kafka, context, group)? {
-                return Ok((Arc::new(publisher), cursor));
-            }
-            for other in (0..groups).filter(|other| *other != group) {
-                if let Some(cursor) = Cursor::read(&kafka, context, other)?
-                    && cursor.store_id != store
-                {
-                    return Err(RelayError::OtherStore { published: cursor.store_id, store });
-                }
-            }
-            Ok((Arc::new(publisher), Cursor::start(store)))
+            Ok::<_, RelayError>((Arc::new(publisher), Cursor::read(&kafka, context, group)?))
         });
-        opened.await?
+        let (publisher, cursor) = opened.await??;
+        Ok((publisher, cursor.unwrap_or_else(|| Cursor::start(self.store.store_id()))))
     }
 
     async fn check_store(&self, cursor: &Cursor) -> Result<(), RelayError> {

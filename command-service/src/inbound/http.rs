@@ -9,7 +9,6 @@ mod problems;
 
 use std::sync::Arc;
 
-use events::Context;
 use http::Method;
 use service_kit::{
     auth::Role::{Customer, Service, Staff},
@@ -36,9 +35,4 @@ pub fn routes() -> Routes<Arc<Commands>> {
         .route(Method::GET, "/v1/feed", &[Service], feed::feed)
         .route(Method::GET, "/v1/lanes", &[Service], feed::lanes)
         .route(Method::POST, "/v1/personal-keys", &[Service], personal_keys::personal_keys)
-}
-
-/// The path segment of a context.
-const fn segment(context: Context) -> &'static str {
-    context.name()
 }

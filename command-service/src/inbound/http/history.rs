@@ -15,7 +15,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{problems, segment};
+use super::problems;
 use crate::{
     application::{commands::Commands, state::Versioned},
     domain::Aggregate,
@@ -138,7 +138,7 @@ fn context_of<A: Aggregate>() -> Context {
 }
 
 fn missing(context: Context) -> Problem {
-    let singular = segment(context).trim_end_matches('s');
+    let singular = context.name().trim_end_matches('s');
     Problem::not_found(format!("There is no such {singular}, or not yet at that point."))
 }
 

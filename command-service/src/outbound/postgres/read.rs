@@ -75,7 +75,8 @@ pub async fn save_snapshot(db: impl PgExecutor<'_>, snapshot: &Snapshot) -> Resu
 
 /// The events of each stream after the version beside it, by stream and version.
 pub async fn tails(db: impl PgExecutor<'_>, streams: &[StreamId], after: &[i64]) -> Result<Vec<StoredEvent>, PostgresError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        TailRow,
         r#"SELECT e.stream_id, e.version, e.seq, e.event_type, e.data::text AS "data!"
            FROM unnest($1::uuid[], $2::bigint[]) AS s (stream_id, after)
            JOIN events e ON e.stream_id = s.stream_id AND e.version > s.after
@@ -85,19 +86,13 @@ pub async fn tails(db: impl PgExecutor<'_>, streams: &[StreamId], after: &[i64])
     )
     .fetch_all(db)
     .await?;
-    let events = rows.into_iter().map(|row| StoredEvent {
-        stream: row.stream_id,
-        version: to_u64(row.version),
-        seq: to_u64(row.seq),
-        event_type: row.event_type,
-        data: row.data,
-    });
-    Ok(events.collect())
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
 }
 
 /// Up to `limit` events of a lane after `after`, in order, for caches that must follow it.
 pub async fn lane_tail(db: impl PgExecutor<'_>, lane: Lane, after: u64, limit: i64) -> Result<Vec<StoredEvent>, PostgresError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        TailRow,
         r#"SELECT stream_id, version, seq, event_type, data::text AS "data!"
            FROM events WHERE lane = $1 AND seq > $2 ORDER BY seq LIMIT $3"#,
         lane.as_i16(),
@@ -106,14 +101,7 @@ pub async fn lane_tail(db: impl PgExecutor<'_>, lane: Lane, after: u64, limit: i
     )
     .fetch_all(db)
     .await?;
-    let events = rows.into_iter().map(|row| StoredEvent {
-        stream: row.stream_id,
-        version: to_u64(row.version),
-        seq: to_u64(row.seq),
-        event_type: row.event_type,
-        data: row.data,
-    });
-    Ok(events.collect())
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
 }
 
 /// The latest version of each stream that the lanes hold after the seqs beside them.
@@ -242,6 +230,26 @@ impl From<Row> for RecordedEvent {
             causation_id: row.causation_id,
             traceparent: row.traceparent,
             data: row.data.0,
+        }
+    }
+}
+
+struct TailRow {
+    stream_id: Uuid,
+    version: i64,
+    seq: i64,
+    event_type: String,
+    data: String,
+}
+
+impl From<TailRow> for StoredEvent {
+    fn from(row: TailRow) -> Self {
+        Self {
+            stream: row.stream_id,
+            version: to_u64(row.version),
+            seq: to_u64(row.seq),
+            event_type: row.event_type,
+            data: row.data,
         }
     }
 }

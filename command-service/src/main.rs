@@ -19,9 +19,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
-    let stores = service::open_stores(&config).await?;
-    let health = service::check_stores(Health::new(shutdown.token()), &stores);
-    let service = Service::start(&config, stores, &health, shutdown.token()).await?;
+    let Some(started) = shutdown.unless_begun(start(&config, &shutdown)).await else {
+        return Ok(shutdown.begun().await.finish());
+    };
+    let (service, health) = started?;
 
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
@@ -32,4 +33,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     drain.step("http", serving.finished()).await;
     drain.step("writers and relays", service.finish()).await;
     Ok(drain.finish())
+}
+
+async fn start(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Service, Health)> {
+    let stores = service::open_stores(config).await?;
+    let health = service::check_stores(Health::new(shutdown.token()), &stores);
+    let service = Service::start(config, stores, &health, shutdown.token()).await?;
+    Ok((service, health))
 }

@@ -75,11 +75,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         };
         Group::join(settings, Arc::new(shared), partitions)
     };
-    let stop = shutdown.token();
-    let joined = tokio::select! {
-        joined = working => Some(joined?),
-        () = stop.cancelled() => None,
-    };
+    let joined = shutdown.unless_begun(working).await.transpose()?;
     let group = joined.map(|group| {
         let shutdown = shutdown.clone();
         tokio::spawn(async move { group.run(&shutdown).await })

@@ -57,6 +57,12 @@ impl Shutdown {
         self.token.cancel();
     }
 
+    /// Runs what a service does before it is up; none when it is told to stop meanwhile. What it was doing is dropped where
+    /// it stands, as a crash would drop it.
+    pub async fn unless_begun<T>(&self, starting: impl Future<Output = T>) -> Option<T> {
+        self.token.run_until_cancelled(starting).await
+    }
+
     /// Waits for the beginning, and starts the clock for the drain.
     pub async fn begun(&self) -> Drain {
         self.token.cancelled().await;

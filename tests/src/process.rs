@@ -23,6 +23,7 @@ const TAIL_LINES: usize = 60;
 pub struct Process {
     name: String,
     program: PathBuf,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
     port: u16,
     directory: PathBuf,
@@ -34,8 +35,21 @@ impl Process {
     /// Not started yet. It keeps its port for life, so that others find it again after a restart.
     #[must_use]
     pub fn new(name: &str, program: PathBuf, environment: Vec<(String, String)>, directory: &Path) -> Self {
-        let directory = directory.to_owned();
-        Self { name: name.to_owned(), program, environment, port: free_port(), directory, child: None, starts: 0 }
+        let (directory, arguments) = (directory.to_owned(), Vec::new());
+        Self { name: name.to_owned(), program, arguments, environment, port: free_port(), directory, child: None, starts: 0 }
+    }
+
+    /// The same with arguments.
+    #[must_use]
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
+    /// Its process id, while it is started.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Where it listens.
@@ -63,6 +77,7 @@ impl Process {
         self.starts += 1;
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let child = Command::new(&self.program)
+            .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("HTTP_ADDR", format!("127.0.0.1:{}", self.port))

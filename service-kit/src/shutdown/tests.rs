@@ -55,3 +55,12 @@ async fn waits_until_it_is_told() {
     let early = tokio::time::timeout(Duration::from_millis(20), shutdown.begun()).await;
     assert!(early.is_err());
 }
+
+#[tokio::test]
+async fn a_start_goes_on_until_it_is_up_or_no_longer_wanted() {
+    let shutdown = Shutdown::manual(Duration::from_secs(10));
+    assert_eq!(shutdown.unless_begun(async { 7 }).await, Some(7));
+    let (starting, told) = tokio::join!(shutdown.unless_begun(pending::<()>()), async { shutdown.begin() });
+    assert_eq!((starting, told), (None, ()));
+    assert_eq!(shutdown.unless_begun(pending::<()>()).await, None);
+}

@@ -1,0 +1,42 @@
+//! What processes use: CPU time and memory, read from `/proc`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use procfs::process::Process;
+
+/// CPU time of a process so far, user and system.
+pub(crate) fn used(pid: u32) -> anyhow::Result<Duration> {
+    let stat = Process::new(pid.try_into()?).and_then(|process| process.stat()).context("reading /proc")?;
+    #[expect(clippy::cast_precision_loss, reason = "ticks of one run")]
+    let seconds = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Resident memory of a process, in MB (10⁶ bytes).
+pub(crate) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = Process::new(pid.try_into()?).and_then(|process| process.status()).context("reading /proc")?;
+    #[expect(clippy::cast_precision_loss, reason = "kilobytes of one process")]
+    let kib = status.vmrss.unwrap_or_default() as f64;
+    Ok(kib * 1024.0 / 1e6)
+}
+
+/// The share of all cores that this process, the generator of the load, takes for itself.
+pub(crate) struct Share {
+    begun: Instant,
+    used: Duration,
+}
+
+impl Share {
+    /// Begins to look.
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        Ok(Self { begun: Instant::now(), used: used(std::process::id())? })
+    }
+
+    /// Between 0 and 1.
+    pub(crate) fn end(self) -> anyhow::Result<f64> {
+        let cores = f64::from(u32::try_from(std::thread::available_parallelism()?.get())?);
+        let used = used(std::process::id())?.saturating_sub(self.used);
+        Ok(used.as_secs_f64() / self.begun.elapsed().as_secs_f64() / cores)
+    }
+}

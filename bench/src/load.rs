@@ -1,0 +1,178 @@
+//! Load over HTTP/1.1: as fast as it goes on so many connections (closed loop), or at a rate, whatever the answers take (open
+//! loop; a late answer delays no request of another connection, and what waits for a connection counts as latency).
+//!
+//! Requests are bytes, made beforehand where possible, and answers are only parsed as far as their length: what the
+//! generator takes for itself is taken from what it measures.
+
+mod connection;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::ensure;
+use hdrhistogram::Histogram;
+use tokio::{task::JoinSet, time::Instant};
+
+pub(crate) use connection::{Connection, Response};
+
+use crate::cpu::Share;
+
+/// Makes the requests of one connection, one after another.
+pub(crate) type Requests = Box<dyn FnMut(&mut Vec<u8>) + Send>;
+
+/// What came of a load.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// Accepted (2xx) answers a second.
+    pub(crate) rate: f64,
+    /// From when a request was due to its answer, in microseconds; accepted ones only.
+    pub(crate) latency: Histogram<u64>,
+    /// Refused with 503.
+    pub(crate) refused: u64,
+    /// The same for those.
+    pub(crate) refused_latency: Histogram<u64>,
+    /// The generator's share of all cores.
+    pub(crate) generator: f64,
+}
+
+impl Outcome {
+    /// A percentile of the latency, in milliseconds.
+    #[must_use]
+    pub(crate) fn ms(&self, percentile: f64) -> f64 {
+        milliseconds(&self.latency, percentile)
+    }
+}
+
+/// A percentile, in milliseconds, of a histogram of microseconds.
+#[must_use]
+pub(crate) fn milliseconds(histogram: &Histogram<u64>, percentile: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of a minute")]
+    let microseconds = histogram.value_at_percentile(percentile) as f64;
+    microseconds / 1e3
+}
+
+/// Microseconds up to ten minutes, to three digits.
+///
+/// # Panics
+///
+/// Never: the bounds are right.
+#[must_use]
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("right bounds")
+}
+
+/// When a connection may send.
+#[derive(Clone)]
+enum Pace {
+    /// Whenever it has its answer.
+    Free,
+    /// The next of a common sequence of moments, this many a second.
+    Rate { tickets: Arc<AtomicU64>, rate: f64 },
+}
+
+/// How a load runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Where to.
+    pub(crate) address: SocketAddr,
+    /// Connections.
+    pub(crate) connections: usize,
+    /// What is not counted at first.
+    pub(crate) warm_up: Duration,
+    /// What is counted.
+    pub(crate) duration: Duration,
+    /// Whether 503 is an answer like another; else it is an error, as all others are.
+    pub(crate) overload: bool,
+}
+
+impl Load {
+    /// As fast as it goes: each connection sends when it has its answer.
+    pub(crate) async fn closed(&self, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
+        self.run(&Pace::Free, requests).await
+    }
+
+    /// At `rate` requests a second, whatever the answers take.
+    pub(crate) async fn open(&self, rate: f64, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
+        self.run(&Pace::Rate { tickets: Arc::default(), rate }, requests).await
+    }
+
+    async fn run(&self, pace: &Pace, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
+        let mut connections = Vec::with_capacity(self.connections);
+        for _ in 0..self.connections {
+            connections.push(Connection::open(self.address).await?);
+        }
+        let begin = Instant::now();
+        let mut workers = JoinSet::new();
+        for (index, connection) in connections.into_iter().enumerate() {
+            workers.spawn(work(connection, *self, pace.clone(), begin, requests(index)));
+        }
+        tokio::time::sleep_until(begin + self.warm_up).await;
+        let share = Share::begin()?;
+        tokio::time::sleep_until(begin + self.warm_up + self.duration).await;
+        let generator = share.end()?;
+        let mut outcome = Outcome { rate: 0.0, latency: histogram(), refused: 0, refused_latency: histogram(), generator };
+        while let Some(worker) = workers.join_next().await {
+            let (accepted, refused) = worker??;
+            outcome.refused += refused.len();
+            outcome.latency.add(accepted)?;
+            outcome.refused_latency.add(refused)?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "requests of one run")]
+        let accepted = outcome.latency.len() as f64;
+        outcome.rate = accepted / self.duration.as_secs_f64();
+        Ok(outcome)
+    }
+}
+
+async fn work(
+    mut connection: Connection,
+    load: Load,
+    pace: Pace,
+    begin: Instant,
+    mut next: Requests,
+) -> anyhow::Result<(Histogram<u64>, Histogram<u64>)> {
+    let (counted, end) = (begin + load.warm_up, begin + load.warm_up + load.duration);
+    let (mut accepted, mut refused) = (histogram(), histogram());
+    let mut request = Vec::with_capacity(1024);
+    loop {
+        request.clear();
+        next(&mut request);
+        let due = match &pace {
+            Pace::Free => Instant::now(),
+            Pace::Rate { tickets, rate } => {
+                #[expect(clippy::cast_precision_loss, reason = "requests of one run")]
+                let ticket = tickets.fetch_add(1, Ordering::Relaxed) as f64;
+                let due = begin + Duration::from_secs_f64(ticket / rate);
+                tokio::time::sleep_until(due).await;
+                due
+            }
+        };
+        if due >= end {
+            return Ok((accepted, refused));
+        }
+        let response = connection.exchange(&request).await?;
+        let now = Instant::now();
+        // What is counted was answered within the time, so that the rate is one of work done.
+        let counts = (counted..end).contains(&now);
+        let took = u64::try_from((now - due).as_micros())?.max(1);
+        match response.status {
+            200..300 if counts => accepted.record(took)?,
+            200..300 => {}
+            503 if load.overload => {
+                if counts {
+                    refused.record(took)?;
+                }
+            }
+            status => {
+                let body = String::from_utf8_lossy(connection.body(&response)).into_owned();
+                ensure!(false, "answered {status}: {body}");
+            }
+        }
+    }
+}

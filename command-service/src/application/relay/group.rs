@@ -1,6 +1,9 @@
 //! One group of lanes: own it, find where the last owner stopped, publish what follows.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use events::RecordedEvent;
@@ -184,16 +187,26 @@ impl Relay {
         }
     }
 
-    /// Opens the producer, which ends whatever the last owner had begun, and only then reads the cursor.
+    /// Opens the producer, which ends whatever the last owner had begun, and only then reads the cursor. A group without one
+    /// has published nothing; whether the topics are this store's, the other groups' cursors tell.
     async fn take_over(&self) -> Result<(Arc<Publisher>, Cursor), RelayError> {
         let (kafka, context, group, delivery) = (self.kafka.clone(), self.store.context(), self.group, self.delivery);
+        let (store, groups) = (self.store.store_id(), self.store.relay_groups());
         let opened = tokio::task::spawn_blocking(move || {
-            let publisher = Publisher::open(&kafka, context, group, delivery)?;
+            let publisher = Arc::new(Publisher::open(&kafka, context, group, delivery)?);
             crash_point("relay-fenced");
-            Ok::<_, RelayError>((Arc::new(publisher), Cursor::read(&kafka, context, group)?))
+            if let Some(cursor) = Cursor::read(&kafka, context, group)? {
+                return Ok((publisher, cursor));
+            }
+            for other in (0..groups).filter(|other| *other != group) {
+                let published = Cursor::store_of(&kafka, context, other)?.unwrap_or(store);
+                if published != store {
+                    return Err(RelayError::OtherStore { published, store });
+                }
+            }
+            Ok((publisher, Cursor::start(store)))
         });
-        let (publisher, cursor) = opened.await??;
-        Ok((publisher, cursor.unwrap_or_else(|| Cursor::start(self.store.store_id()))))
+        opened.await?
     }
 
     async fn check_store(&self, cursor: &Cursor) -> Result<(), RelayError> {
@@ -220,6 +233,7 @@ impl Relay {
             self.store.lanes().all().filter(|lane| self.signal.group_of(*lane) == usize::from(self.group)).collect();
         let mut limit = 256;
         let mut ahead = None;
+        let mut measured = Instant::now();
         loop {
             let events = match ahead.take() {
                 Some(events) => events,
@@ -244,7 +258,11 @@ impl Relay {
             }
             let count = to_i64(events.len() as u64);
             limit = next_limit(&events, lanes.len());
-            note_lag(meters, &events);
+            note_age(meters, &events);
+            if measured.elapsed() >= POLL {
+                measured = Instant::now();
+                meters.lag_events.set(u32::try_from(self.behind(&lanes, &cursor).await?).unwrap_or(u32::MAX));
+            }
             let published = self.publish_one(&publisher, events, &after);
             // A full batch has more behind it: read that while Kafka commits.
             let next = async { if count >= limit { self.next(&lanes, &after, limit).await.map(Some) } else { Ok(None) } };
@@ -277,6 +295,12 @@ impl Relay {
         }
     }
 
+    /// How many events of these lanes are stored and not published.
+    async fn behind(&self, lanes: &[Lane], cursor: &Cursor) -> Result<u64, RelayError> {
+        let heads = read::heads(self.store.relay_pool(), self.store.lanes().count()).await?;
+        Ok(lanes.iter().map(|lane| heads[usize::from(lane.0)].saturating_sub(cursor.seq(*lane))).sum())
+    }
+
     async fn next(&self, lanes: &[Lane], cursor: &Cursor, limit: i64) -> Result<Vec<RecordedEvent>, RelayError> {
         let (names, after): (Vec<_>, Vec<_>) = lanes.iter().map(|lane| (lane.as_i16(), to_i64(cursor.seq(*lane)))).unzip();
         Ok(read::after_cursors(self.store.relay_pool(), &names, &after, limit).await?)
@@ -290,9 +314,8 @@ fn next_limit(events: &[RecordedEvent], lanes: usize) -> i64 {
     (BATCH_BYTES / average / to_i64(lanes.max(1) as u64)).clamp(BATCH_EVENTS.0, BATCH_EVENTS.1)
 }
 
-fn note_lag(meters: &Meters, events: &[RecordedEvent]) {
+fn note_age(meters: &Meters, events: &[RecordedEvent]) {
     let oldest = events.iter().map(|event| event.recorded_at).min();
     let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
     meters.lag_seconds.set(age.as_secs_f64());
-    meters.lag_events.set(u32::try_from(events.len()).unwrap_or(u32::MAX));
 }

@@ -29,10 +29,13 @@ pub use self::{
     users::{ChangeUser, DeactivateUser, RegisterUser},
 };
 use super::problems;
-use crate::application::{
-    command::{Receipt, Request},
-    commands::Commands,
-    writer::{Admission, Answer},
+use crate::{
+    application::{
+        command::{Receipt, Request},
+        commands::Commands,
+        writer::{Admission, Answer, Writers},
+    },
+    domain::Aggregate,
 };
 
 /// The longest idempotency key, in characters.
@@ -163,6 +166,12 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         traceparent: Some(call.trace.to_string()),
     };
     body.submit(commands, call, Target { id, request }).await
+}
+
+/// Hands a command to its writer.
+async fn send<A: Aggregate>(writers: &Writers<A>, call: &Call, target: Target, command: A::Command) -> Result<Answer, Problem> {
+    let submitted = writers.submit(target.id, command, target.request, call.admission).await;
+    submitted.map_err(|refusal| problems::refused(&refusal))
 }
 
 /// What one request sets in motion shares its trace id, which is a UUID's worth of bits.

@@ -42,6 +42,13 @@ pub struct Position {
     pub id: Uuid,
 }
 
+/// How far a scan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Found,
+    End,
+}
+
 /// The end of a partition is what is waited for here, and no error to log; others come out of `poll`.
 struct Quiet;
 
@@ -122,16 +129,41 @@ impl Cursor {
         }
     }
 
+    /// The store that a group has published from, if it has published. Blocks. Any committed cursor tells, so that this
+    /// waits for nothing that the group may be about.
+    pub fn store_of(settings: &KafkaSettings, context: Context, group: u16) -> Result<Option<Uuid>, CursorError> {
+        let topic = topics::relay_cursors(&settings.prefix, context);
+        let consumer = consumer(settings, "read_committed")?;
+        let first = Self::scan(&consumer, &topic, i32::from(group), Offset::Beginning, Until::Found)?;
+        Ok(first.map(|cursor| cursor.store_id))
+    }
+
     fn last_from(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32, from: i64) -> Result<Option<Self>, CursorError> {
+        Self::scan(consumer, topic, partition, Offset::Offset(from), Until::End)
+    }
+
+    /// Reads on; gives what was read last.
+    fn scan(
+        consumer: &BaseConsumer<Quiet>,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+        until: Until,
+    ) -> Result<Option<Self>, CursorError> {
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+        assignment.add_partition_offset(topic, partition, from)?;
         consumer.assign(&assignment)?;
         let mut last = None;
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         while Instant::now() < deadline {
             match consumer.poll(Duration::from_millis(100)) {
                 None => {}
-                Some(Ok(message)) => last = Some(serde_json::from_slice(message.payload().unwrap_or_default())?),
+                Some(Ok(message)) => {
+                    last = Some(serde_json::from_slice(message.payload().unwrap_or_default())?);
+                    if until == Until::Found {
+                        return Ok(last);
+                    }
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
                 Some(Err(error)) => return Err(error.into()),
             }

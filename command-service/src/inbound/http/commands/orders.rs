@@ -17,7 +17,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, command};
+use super::{Call, CommandBody, Empty, Target, command, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::order::{self, Command, MAX_LINES, NewLine, Return},
@@ -140,7 +140,7 @@ impl CommandBody for PlaceOrder {
             negotiated: line.unit_price,
         });
         let place = order::PlaceOrder { customer, fulfilment: self.fulfilment, currency: self.currency, lines: lines.collect() };
-        send(commands, call, target, Command::Place(place)).await
+        send(&commands.orders, call, target, Command::Place(place)).await
     }
 }
 
@@ -174,7 +174,7 @@ impl CommandBody for ConfirmOrder {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::Confirm).await
+        send(&commands.orders, call, target, Command::Confirm).await
     }
 }
 
@@ -194,7 +194,7 @@ impl CommandBody for CancelOrder {
                 return Err(Problem::not_found("There is no such order."));
             }
         }
-        send(commands, call, target, Command::Cancel { reason: self.reason }).await
+        send(&commands.orders, call, target, Command::Cancel { reason: self.reason }).await
     }
 }
 
@@ -208,7 +208,7 @@ impl CommandBody for ShipOrder {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::Ship { carrier: self.carrier, tracking: self.tracking }).await
+        send(&commands.orders, call, target, Command::Ship { carrier: self.carrier, tracking: self.tracking }).await
     }
 }
 
@@ -222,7 +222,7 @@ impl CommandBody for DeliverOrder {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::Deliver).await
+        send(&commands.orders, call, target, Command::Deliver).await
     }
 }
 
@@ -247,11 +247,6 @@ impl CommandBody for ReturnOrder {
         let derived = target.request.key.map(|key| commands.digests.derived_id(key.id));
         let return_id = self.return_id.unwrap_or_else(|| ReturnId(derived.unwrap_or_else(Uuid::now_v7)));
         let lines = self.lines.iter().map(|line| (line.line, line.quantity)).collect();
-        send(commands, call, target, Command::Return(Return { return_id, lines, reason: self.reason })).await
+        send(&commands.orders, call, target, Command::Return(Return { return_id, lines, reason: self.reason })).await
     }
-}
-
-async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
-    let submitted = commands.orders.submit(target.id, command, target.request, call.admission).await;
-    submitted.map_err(|refusal| problems::refused(&refusal))
 }

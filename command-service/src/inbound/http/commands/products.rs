@@ -17,11 +17,10 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, command};
+use super::{Call, CommandBody, Empty, Target, command, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::product::{Command, Reserve, StockDelta},
-    inbound::http::problems,
 };
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
@@ -110,7 +109,7 @@ impl CommandBody for CreateProduct {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::Create { sku: self.sku, name: self.name, price: self.price }).await
+        send(&commands.products, call, target, Command::Create { sku: self.sku, name: self.name, price: self.price }).await
     }
 }
 
@@ -127,7 +126,7 @@ impl CommandBody for ChangeProduct {
         if self.name.is_none() && self.price.is_none() {
             return Err(Problem::invalid_request("Give a name, a price, or both."));
         }
-        send(commands, call, target, Command::Change { name: self.name, price: self.price }).await
+        send(&commands.products, call, target, Command::Change { name: self.name, price: self.price }).await
     }
 }
 
@@ -141,7 +140,7 @@ impl CommandBody for AdjustStock {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::AdjustStock { delta: self.delta, reason: self.reason }).await
+        send(&commands.products, call, target, Command::AdjustStock { delta: self.delta, reason: self.reason }).await
     }
 }
 
@@ -155,7 +154,7 @@ impl CommandBody for DiscontinueProduct {
     }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
-        send(commands, call, target, Command::Discontinue).await
+        send(&commands.products, call, target, Command::Discontinue).await
     }
 }
 
@@ -176,7 +175,7 @@ impl CommandBody for ReserveStock {
             order_id: self.order_id,
             quantity: self.quantity,
         });
-        send(commands, call, target, command).await
+        send(&commands.products, call, target, command).await
     }
 }
 
@@ -191,7 +190,7 @@ impl CommandBody for ReleaseStock {
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let reservation_id = reservation(call, self.reservation_id)?;
-        send(commands, call, target, Command::Release { reservation_id }).await
+        send(&commands.products, call, target, Command::Release { reservation_id }).await
     }
 }
 
@@ -206,7 +205,7 @@ impl CommandBody for CommitStock {
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let reservation_id = reservation(call, self.reservation_id)?;
-        send(commands, call, target, Command::Commit { reservation_id }).await
+        send(&commands.products, call, target, Command::Commit { reservation_id }).await
     }
 }
 
@@ -220,9 +219,4 @@ fn reservation(call: &Call, in_body: Option<ReservationId>) -> Result<Reservatio
         (Some(id), _) | (None, Some(id)) => Ok(id),
         (None, None) => Err(Problem::invalid_field(call.field("/reservation_id"), "is missing")),
     }
-}
-
-async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
-    let submitted = commands.products.submit(target.id, command, target.request, call.admission).await;
-    submitted.map_err(|refusal| problems::refused(&refusal))
 }

@@ -16,7 +16,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Target, command};
+use super::{Call, CommandBody, Target, command, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::user::{Command, EmailClaim},
@@ -83,7 +83,7 @@ impl CommandBody for RegisterUser {
         let sealed = Sealed::new(commands, target.id).await?;
         let (email, email_claim) = sealed.email(&self.email)?;
         let command = Command::Register { name: sealed.text(&self.name)?, email, email_claim };
-        send(commands, call, target, command).await
+        send(&commands.users, call, target, command).await
     }
 }
 
@@ -104,7 +104,7 @@ impl CommandBody for ChangeUser {
         let sealed = Sealed::existing(commands, target.id).await?;
         let name = self.name.as_ref().map(|name| sealed.text(name)).transpose()?;
         let email = self.email.as_ref().map(|email| sealed.email(email)).transpose()?;
-        send(commands, call, target, Command::Change { name, email }).await
+        send(&commands.users, call, target, Command::Change { name, email }).await
     }
 }
 
@@ -119,18 +119,13 @@ impl CommandBody for DeactivateUser {
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         own_account(call, target.id)?;
-        send(commands, call, target, Command::Deactivate { reason: self.reason }).await
+        send(&commands.users, call, target, Command::Deactivate { reason: self.reason }).await
     }
 }
 
 /// Another's account is to a customer as if it did not exist.
 fn own_account(call: &Call, user: Uuid) -> Result<(), Problem> {
     if call.principal.may_act_for(user) { Ok(()) } else { Err(Problem::not_found("There is no such user.")) }
-}
-
-async fn send(commands: &Commands, call: &Call, target: Target, command: Command) -> Result<Answer, Problem> {
-    let submitted = commands.users.submit(target.id, command, target.request, call.admission).await;
-    submitted.map_err(|refusal| problems::refused(&refusal))
 }
 
 /// Encrypts under one user's key.

@@ -5,6 +5,7 @@ mod load;
 mod machine;
 mod measure;
 mod measures;
+mod page;
 mod peers;
 mod report;
 mod scale;

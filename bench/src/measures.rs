@@ -1,6 +1,8 @@
 //! Every measure, in the order of the table.
 
 mod commands;
+mod growth;
+mod process;
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -21,13 +23,20 @@ struct Entry {
     run: fn(&Scale) -> Measuring<'_>,
 }
 
-const ENTRIES: &[Entry] =
-    &[Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) }];
+const ENTRIES: &[Entry] = &[
+    Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) },
+    Entry { names: &["growth_store"], run: |scale| Box::pin(growth::store(scale)) },
+    Entry { names: &["growth_stream"], run: |scale| Box::pin(growth::stream(scale)) },
+    Entry { names: &["rss_mb", "start_ms"], run: |scale| Box::pin(process::all(scale)) },
+];
 
 /// Measures all, or what is asked for.
 pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {
     let asked = |entry: &&Entry| {
-        only.is_empty() || entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
+        if only.is_empty() {
+            return scale.growth || !entry.names.iter().any(|name| name.starts_with("growth_"));
+        }
+        entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
     };
     let mut measures = Vec::new();
     for entry in ENTRIES.iter().filter(asked) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     machine::Machine,
     measure::{Goal, Measure},
-    say,
+    page, say,
 };
 
 /// A run.
@@ -51,7 +51,7 @@ impl Measure {
 }
 
 impl Goal {
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         match self {
             Self::RatioAtLeast(least) => format!("≥ {least}"),
             Self::RatioAtMost(most) | Self::AtMost(most) => format!("≤ {most}"),
@@ -60,7 +60,7 @@ impl Goal {
 }
 
 /// A figure as a person reads it: three digits that count.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1_000.0 => {
             let whole = format!("{value:.0}");
@@ -90,6 +90,9 @@ pub(crate) fn write(results: &Results, out: &Path) -> anyhow::Result<()> {
 /// Makes the page.
 pub(crate) fn document(results: &Path, docs: &Path) -> anyhow::Result<()> {
     let results: Results = serde_json::from_slice(&std::fs::read(results)?)?;
-    let _ = (results, docs);
+    std::fs::create_dir_all(docs)?;
+    let page = docs.join("BENCHMARKS.md");
+    std::fs::write(&page, page::text(&results)?)?;
+    say(&page.display().to_string());
     Ok(())
 }

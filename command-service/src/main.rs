@@ -19,10 +19,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
-    let Some(started) = shutdown.unless_begun(start(&config, &shutdown)).await else {
+    let Some(stores) = shutdown.unless_begun(service::open(&config)).await else {
         return Ok(shutdown.begun().await.finish());
     };
-    let (service, health) = started?;
+    let stores = stores?;
+    let health = service::check_stores(Health::new(shutdown.token()), &stores);
+    let service = Service::start(&config, stores, &health, shutdown.token())?;
 
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
@@ -33,11 +35,4 @@ async fn main() -> anyhow::Result<ExitCode> {
     drain.step("http", serving.finished()).await;
     drain.step("writers and relays", service.finish()).await;
     Ok(drain.finish())
-}
-
-async fn start(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Service, Health)> {
-    let stores = service::open_stores(config).await?;
-    let health = service::check_stores(Health::new(shutdown.token()), &stores);
-    let service = Service::start(config, stores, &health, shutdown.token()).await?;
-    Ok((service, health))
 }

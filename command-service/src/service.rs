@@ -42,19 +42,32 @@ pub struct Service {
     stop_background: CancellationToken,
 }
 
-/// Opens the stores, migrating them.
-pub async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
+/// Opens the stores, migrating them, and makes sure of the topics: all at once.
+pub async fn open(config: &Config) -> anyhow::Result<Stores> {
+    let (stores, ()) = tokio::try_join!(open_stores(config), ensure_topics(config))?;
+    Ok(stores)
+}
+
+async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
+    if config.relay_delivery.delivery().is_none() {
+        return Ok(());
+    }
+    topics::ensure(&config.kafka(), &Context::ALL, config.relay_groups).await.context("checking the topics")
+}
+
+async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     let settings = config.store_settings()?;
     let open = async |context: Context, types: &'static [&'static str]| {
         let store = PostgresStore::open(context, config.database_url(context).expose(), settings, types).await?;
         idempotency::maintain(store.pool(), Utc::now().date_naive()).await.context("making the partitions of stored answers")?;
         anyhow::Ok(store)
     };
-    Ok(Stores {
-        users: open(Context::Users, UserEvent::TYPES).await?,
-        products: open(Context::Products, ProductEvent::TYPES).await?,
-        orders: open(Context::Orders, OrderEvent::TYPES).await?,
-    })
+    let (users, products, orders) = tokio::try_join!(
+        open(Context::Users, UserEvent::TYPES),
+        open(Context::Products, ProductEvent::TYPES),
+        open(Context::Orders, OrderEvent::TYPES),
+    )?;
+    Ok(Stores { users, products, orders })
 }
 
 /// Adds a check of each context's database.
@@ -79,8 +92,8 @@ pub fn check_stores(health: Health, stores: &Stores) -> Health {
 
 impl Service {
     /// Starts writers, relays and what runs beside them.
-    pub async fn start(config: &Config, stores: Stores, health: &Health, stopping: CancellationToken) -> anyhow::Result<Self> {
-        let relays = Relays::prepare(config, health).await?;
+    pub fn start(config: &Config, stores: Stores, health: &Health, stopping: CancellationToken) -> anyhow::Result<Self> {
+        let relays = Relays::prepare(config, health);
         let master = config.master_key()?;
         let quotes = Arc::new(Directory::new(stores.products.clone(), FACTS, Product::quote));
         let standings = Arc::new(Directory::new(stores.users.clone(), FACTS, |user: &User, _| user.standing()));
@@ -174,29 +187,31 @@ impl RelayHealth for Reported {
         self.0.set_ok();
     }
 
-    fn failed(&self, detail: String) {
+    fn late(&self, detail: String) {
+        self.0.set_degraded(detail);
+    }
+
+    fn refused(&self, detail: String) {
         self.0.set_failed(detail);
     }
 }
 
 impl Relays {
-    async fn prepare(config: &Config, health: &Health) -> anyhow::Result<Self> {
-        let delivery = config.relay_delivery.delivery();
-        let groups = config.store_settings()?.relay_groups;
-        if delivery.is_some() {
-            topics::ensure(&config.kafka(), &Context::ALL, groups).await.context("checking the topics")?;
-        }
+    fn prepare(config: &Config, health: &Health) -> Self {
+        let (delivery, groups) = (config.relay_delivery.delivery(), config.relay_groups);
         let signals = Context::ALL.map(|context| (context, Arc::new(RelaySignal::new(groups))));
         let mut checks = Vec::new();
         if delivery.is_some() {
             for context in Context::ALL {
                 for group in 0..groups {
                     let name: &'static str = Box::leak(format!("relay-{context}-{group}").into_boxed_str());
-                    checks.push((context, group, Arc::new(Reported(health.state(name)))));
+                    let check = health.state(name);
+                    check.set_degraded("starting");
+                    checks.push((context, group, Arc::new(Reported(check))));
                 }
             }
         }
-        Ok(Self { config: RelaysConfig { kafka: config.kafka(), delivery, groups }, signals: signals.into(), health: checks })
+        Self { config: RelaysConfig { kafka: config.kafka(), delivery, groups }, signals: signals.into(), health: checks }
     }
 
     fn signal(&self, context: Context) -> &Arc<RelaySignal> {

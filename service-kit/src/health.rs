@@ -15,7 +15,16 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// databases.
 const REPORT_AGE: Duration = Duration::from_millis(500);
 
-type Probe = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type Probe = Box<dyn Fn() -> BoxFuture<'static, State> + Send + Sync>;
+
+/// What a check finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Ok,
+    /// Something is late; requests are served all the same.
+    Degraded(String),
+    Failed(String),
+}
 
 /// The checks of a service. Cloning shares them.
 #[derive(Clone)]
@@ -39,19 +48,19 @@ pub struct Report {
 /// What one check found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// `ok` or `failed`.
+    /// `ok`, `degraded` (requests are served all the same) or `failed`.
     pub status: &'static str,
     /// How long the check took.
     pub latency_ms: f64,
-    /// Why it failed.
+    /// Why it is not ok.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl Report {
-    /// Whether every check passed.
+    /// Whether no check failed.
     pub fn is_ready(&self) -> bool {
-        self.checks.values().all(|check| check.detail.is_none())
+        self.checks.values().all(|check| check.status != "failed")
     }
 }
 
@@ -68,13 +77,14 @@ impl Health {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.add(name, Box::new(move || probe().boxed()));
+        let state = |outcome: Result<(), String>| outcome.map_or_else(State::Failed, |()| State::Ok);
+        self.add(name, Box::new(move || probe().map(state).boxed()));
         self
     }
 
     /// Adds a check whose state is told by the service; it is failed ("starting") until told.
     pub fn state(&self, name: &'static str) -> StateCheck {
-        let state = StateCheck(Arc::new(Mutex::new(Err("starting".to_owned()))));
+        let state = StateCheck(Arc::new(Mutex::new(State::Failed("starting".to_owned()))));
         let shared = state.clone();
         self.add(name, Box::new(move || std::future::ready(shared.get()).boxed()));
         state
@@ -118,36 +128,41 @@ impl Health {
 
 async fn run_one(probe: &Probe) -> CheckReport {
     let started = Instant::now();
-    let outcome = tokio::time::timeout(CHECK_TIMEOUT, probe())
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())));
-    CheckReport {
-        status: if outcome.is_ok() { "ok" } else { "failed" },
-        latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
-        detail: outcome.err(),
-    }
+    let state = tokio::time::timeout(CHECK_TIMEOUT, probe()).await;
+    let state = state.unwrap_or_else(|_| State::Failed(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())));
+    let (status, detail) = match state {
+        State::Ok => ("ok", None),
+        State::Degraded(detail) => ("degraded", Some(detail)),
+        State::Failed(detail) => ("failed", Some(detail)),
+    };
+    CheckReport { status, latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3, detail }
 }
 
 /// A check whose state the service sets.
 #[derive(Clone)]
-pub struct StateCheck(Arc<Mutex<Result<(), String>>>);
+pub struct StateCheck(Arc<Mutex<State>>);
 
 impl StateCheck {
     /// It works.
     pub fn set_ok(&self) {
-        self.set(Ok(()));
+        self.set(State::Ok);
+    }
+
+    /// It does not, and why; requests are served all the same.
+    pub fn set_degraded(&self, detail: impl Into<String>) {
+        self.set(State::Degraded(detail.into()));
     }
 
     /// It does not, and why.
     pub fn set_failed(&self, detail: impl Into<String>) {
-        self.set(Err(detail.into()));
+        self.set(State::Failed(detail.into()));
     }
 
-    fn set(&self, state: Result<(), String>) {
+    fn set(&self, state: State) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    fn get(&self) -> Result<(), String> {
+    fn get(&self) -> State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -79,3 +79,14 @@ async fn is_not_ready_at_once_when_shutdown_begins() {
     let report = health.report().await;
     assert_eq!((report.status, report.checks["shutdown"].status), ("not-ready", "failed"));
 }
+
+#[tokio::test]
+async fn what_is_late_is_shown_and_no_reason_to_send_requests_elsewhere() {
+    let health = Health::new(CancellationToken::new());
+    let relay = health.state("relay");
+    relay.set_degraded("Kafka is away");
+    let report = health.run().await;
+    assert!(report.is_ready());
+    let check = &report.checks["relay"];
+    assert_eq!((report.status, check.status, check.detail.as_deref()), ("ready", "degraded", Some("Kafka is away")));
+}

@@ -59,8 +59,10 @@ pub struct Relay {
 pub trait RelayHealth: Send + Sync {
     /// It publishes, or stands by for another process that does.
     fn ok(&self);
-    /// It can't publish.
-    fn failed(&self, detail: String);
+    /// It does not publish now. Commands are taken all the same: what they store is published later.
+    fn late(&self, detail: String);
+    /// It will not publish until a person has acted.
+    fn refused(&self, detail: String);
 }
 
 /// Why a group is not published now.
@@ -161,10 +163,11 @@ impl Relay {
         let (context, group) = (self.store.context(), self.group);
         if failed.is_refusal() {
             error!(%context, group, error = %failed, "the relay refuses to publish");
+            self.health.refused(failed.to_string());
         } else {
             warn!(%context, group, error = %failed, "the relay starts over");
+            self.health.late(failed.to_string());
         }
-        self.health.failed(failed.to_string());
         PAUSE
     }
 

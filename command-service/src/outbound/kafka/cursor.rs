@@ -98,8 +98,8 @@ impl Cursor {
     pub fn read(settings: &KafkaSettings, context: Context, group: u16) -> Result<Option<Self>, CursorError> {
         let topic = topics::relay_cursors(&settings.prefix, context);
         let partition = i32::from(group);
-        let (low, high) = Self::settled_end(settings, &topic, partition)?;
         let consumer = consumer(settings, "read_committed")?;
+        let (low, high) = Self::settled_end(settings, &consumer, &topic, partition)?;
         let tail = (high - TAIL).max(low);
         match Self::last_from(&consumer, &topic, partition, tail)? {
             None if tail > low => Self::last_from(&consumer, &topic, partition, low),
@@ -113,8 +113,13 @@ impl Cursor {
 
     /// Where the partition begins and ends, once no transaction is open in it: a `read_committed` consumer sees no further
     /// than the first record of an open one, and would take what comes before it for all there is.
-    fn settled_end(settings: &KafkaSettings, topic: &str, partition: i32) -> Result<(i64, i64), CursorError> {
-        let (committed, all) = (consumer(settings, "read_committed")?, consumer(settings, "read_uncommitted")?);
+    fn settled_end(
+        settings: &KafkaSettings,
+        committed: &BaseConsumer<Quiet>,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(i64, i64), CursorError> {
+        let all = consumer(settings, "read_uncommitted")?;
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
             let (low, high) = all.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)?;

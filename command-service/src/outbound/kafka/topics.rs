@@ -1,10 +1,8 @@
 //! Making the topics, and checking those that exist.
 
-use std::collections::HashMap;
-
 use events::{Context, topics};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -85,8 +83,16 @@ pub async fn ensure(settings: &KafkaSettings, contexts: &[Context], relay_groups
             Err((topic, code)) => return Err(TopicError::Create { topic, code }),
         }
     }
+    let mut partitions = Vec::new();
     for topic in &wanted {
-        check(&admin, &options, topic).await?;
+        partitions.push(partition_count(&admin, &topic.name).await?);
+    }
+    let resources: Vec<_> = wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let described: Vec<_> = admin.describe_configs(&resources, &options).await?.into_iter().flatten().collect();
+    for (topic, partitions) in wanted.iter().zip(partitions) {
+        let specifier = OwnedResourceSpecifier::Topic(topic.name.clone());
+        let config = described.iter().find(|resource| resource.specifier == specifier);
+        topic.check(partitions, config.map_or(&[], |config| &config.entries))?;
     }
     Ok(())
 }
@@ -115,27 +121,24 @@ fn wanted(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> 
     wanted
 }
 
-async fn check(admin: &AdminClient<DefaultClientContext>, options: &AdminOptions, topic: &Wanted) -> Result<(), TopicError> {
-    let partitions = partition_count(admin, &topic.name).await?;
-    if i32::try_from(partitions) != Ok(topic.partitions) {
-        return Err(TopicError::Partitions { topic: topic.name.clone(), found: partitions, expected: topic.partitions });
+impl Wanted {
+    /// Compares it with what there is.
+    fn check(&self, partitions: usize, entries: &[ConfigEntry]) -> Result<(), TopicError> {
+        let topic = &self.name;
+        if i32::try_from(partitions) != Ok(self.partitions) {
+            return Err(TopicError::Partitions { topic: topic.clone(), found: partitions, expected: self.partitions });
+        }
+        let value = |name: &str| entries.iter().find(|entry| entry.name == name)?.value.as_deref();
+        let found = value("cleanup.policy").unwrap_or_default();
+        if found != self.cleanup {
+            return Err(TopicError::CleanupPolicy { topic: topic.clone(), found: found.to_owned(), expected: self.cleanup });
+        }
+        let retention = value("retention.ms").unwrap_or("-1");
+        if self.cleanup == "delete" && retention != "-1" {
+            warn!(topic, retention.ms = retention, "old events of this topic are deleted: rebuilds must read the store");
+        }
+        Ok(())
     }
-    let described = admin.describe_configs([&ResourceSpecifier::Topic(&topic.name)], options).await?;
-    let entries: HashMap<_, _> = described
-        .iter()
-        .flatten()
-        .flat_map(|resource| &resource.entries)
-        .filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)))
-        .collect();
-    let found = entries.get("cleanup.policy").copied().unwrap_or_default();
-    if found != topic.cleanup {
-        return Err(TopicError::CleanupPolicy { topic: topic.name.clone(), found: found.to_owned(), expected: topic.cleanup });
-    }
-    let retention = entries.get("retention.ms").copied().unwrap_or("-1");
-    if topic.cleanup == "delete" && retention != "-1" {
-        warn!(topic = topic.name, retention.ms = retention, "old events of this topic are deleted: rebuilds must read the store");
-    }
-    Ok(())
 }
 
 /// A topic just made is not known to every broker at once.

@@ -58,9 +58,7 @@ async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
 async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     let settings = config.store_settings()?;
     let open = async |context: Context, types: &'static [&'static str]| {
-        let store = PostgresStore::open(context, config.database_url(context).expose(), settings, types).await?;
-        idempotency::maintain(store.pool(), Utc::now().date_naive()).await.context("making the partitions of stored answers")?;
-        anyhow::Ok(store)
+        PostgresStore::open(context, config.database_url(context).expose(), settings, types).await
     };
     let (users, products, orders) = tokio::try_join!(
         open(Context::Users, UserEvent::TYPES),
@@ -252,7 +250,11 @@ async fn maintain(stores: Stores, stop: CancellationToken) {
             () = tokio::time::sleep(MAINTENANCE) => {}
         }
         for context in Context::ALL {
-            if let Err(error) = idempotency::maintain(stores.of(context).pool(), Utc::now().date_naive()).await {
+            let maintained = async {
+                let mut connection = stores.of(context).pool().acquire().await?;
+                idempotency::maintain(&mut connection, Utc::now().date_naive()).await
+            };
+            if let Err(error) = maintained.await {
                 warn!(%error, %context, "the partitions of stored answers could not be kept up");
             }
         }

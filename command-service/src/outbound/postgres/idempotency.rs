@@ -1,7 +1,7 @@
 //! The partitions of stored answers: made ahead, dropped whole.
 
 use chrono::{Days, NaiveDate};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::PostgresError;
 
@@ -11,7 +11,7 @@ const AHEAD: u64 = 3;
 const BEHIND: u64 = 1;
 
 /// Makes the partitions of today and the next days, and drops those that hold only expired answers.
-pub async fn maintain(pool: &PgPool, today: NaiveDate) -> Result<(), PostgresError> {
+pub async fn maintain(connection: &mut PgConnection, today: NaiveDate) -> Result<(), PostgresError> {
     for day in (0..=AHEAD).filter_map(|days| today.checked_add_days(Days::new(days))) {
         let Some(next) = day.succ_opt() else { continue };
         // Dates are formatted by us: there is nothing to escape, and DDL takes no parameters.
@@ -19,17 +19,19 @@ pub async fn maintain(pool: &PgPool, today: NaiveDate) -> Result<(), PostgresErr
             "CREATE TABLE IF NOT EXISTS {} PARTITION OF idempotency FOR VALUES FROM ('{day}') TO ('{next}')",
             partition(day)
         );
-        ignore_race(sqlx::query(AssertSqlSafe(create)).execute(pool).await.map(drop))?;
+        ignore_race(sqlx::query(AssertSqlSafe(create)).execute(&mut *connection).await.map(drop))?;
     }
     let Some(oldest) = today.checked_sub_days(Days::new(BEHIND)) else { return Ok(()) };
     let partitions = sqlx::query_scalar!(
         r#"SELECT c.relname::text AS "name!" FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
            WHERE i.inhparent = 'idempotency'::regclass"#
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for expired in partitions.iter().filter(|name| name.as_str() < partition(oldest).as_str()) {
-        ignore_race(sqlx::query(AssertSqlSafe(format!("DROP TABLE IF EXISTS {expired}"))).execute(pool).await.map(drop))?;
+        ignore_race(
+            sqlx::query(AssertSqlSafe(format!("DROP TABLE IF EXISTS {expired}"))).execute(&mut *connection).await.map(drop),
+        )?;
     }
     Ok(())
 }

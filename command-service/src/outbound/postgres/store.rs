@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use chrono::Utc;
 use events::Context;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
@@ -9,7 +10,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::PostgresError;
+use super::{PostgresError, idempotency};
 use crate::application::lane::Lanes;
 
 /// How long an idle reader connection is kept.
@@ -94,17 +95,12 @@ impl PostgresStore {
             .map_err(|source| StoreError::Url { context, source })?
             .options([("search_path", context.name())])
             .disable_statement_logging();
-        make_schema(context, &options).await?;
+        let store_id = prepare(context, &options, settings, readable_types).await?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(ACQUIRE)
             .idle_timeout(POOL_IDLE)
-            .connect_with(options.clone().application_name(&format!("orderflow-{context}-reader")))
-            .await
-            .map_err(PostgresError::from)?;
-        sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migration { context, source })?;
-        let store_id = check_settings(context, &pool, settings).await?;
-        check_types(context, &pool, readable_types).await?;
+            .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-reader")));
         let relay_pool = PgPoolOptions::new()
             // One for each group, one that listens, two for what looks at the heads.
             .max_connections(u32::from(settings.relay_groups) + 3)
@@ -157,8 +153,27 @@ impl PostgresStore {
     }
 }
 
-async fn make_schema(context: Context, options: &PgConnectOptions) -> Result<(), PostgresError> {
-    let mut connection = PgConnection::connect_with(options).await?;
+/// Makes what is missing and checks what there is, on one connection that may take its time.
+async fn prepare(
+    context: Context,
+    options: &PgConnectOptions,
+    settings: StoreSettings,
+    readable_types: &[&str],
+) -> Result<Uuid, StoreError> {
+    // What exists already is no news.
+    let quiet = [("client_min_messages", "warning")];
+    let options = options.clone().application_name(&format!("orderflow-{context}-start")).options(quiet);
+    let mut connection = PgConnection::connect_with(&options).await.map_err(PostgresError::from)?;
+    make_schema(context, &mut connection).await?;
+    sqlx::migrate!().run(&mut connection).await.map_err(|source| StoreError::Migration { context, source })?;
+    let store_id = check_settings(context, &mut connection, settings).await?;
+    check_types(context, &mut connection, readable_types).await?;
+    idempotency::maintain(&mut connection, Utc::now().date_naive()).await?;
+    connection.close().await.map_err(PostgresError::from)?;
+    Ok(store_id)
+}
+
+async fn make_schema(context: Context, connection: &mut PgConnection) -> Result<(), PostgresError> {
     let mut transaction = connection.begin().await?;
     // IF NOT EXISTS alone is not safe against two instances that start at once.
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('orderflow schema', 0))").execute(&mut *transaction).await?;
@@ -169,11 +184,10 @@ async fn make_schema(context: Context, options: &PgConnectOptions) -> Result<(),
     };
     sqlx::query(create).execute(&mut *transaction).await?;
     transaction.commit().await?;
-    connection.close().await?;
     Ok(())
 }
 
-async fn check_settings(context: Context, pool: &PgPool, asked: StoreSettings) -> Result<Uuid, StoreError> {
+async fn check_settings(context: Context, connection: &mut PgConnection, asked: StoreSettings) -> Result<Uuid, StoreError> {
     let asked_groups = i16::try_from(asked.relay_groups).unwrap_or(i16::MAX);
     let asked_lanes = i16::try_from(asked.lanes.count()).unwrap_or(i16::MAX);
     sqlx::query!(
@@ -182,11 +196,13 @@ async fn check_settings(context: Context, pool: &PgPool, asked: StoreSettings) -
         asked_lanes,
         asked_groups,
     )
-    .execute(pool)
+    .execute(&mut *connection)
     .await
     .map_err(PostgresError::from)?;
-    let store =
-        sqlx::query!("SELECT store_id, lanes, relay_groups FROM store").fetch_one(pool).await.map_err(PostgresError::from)?;
+    let store = sqlx::query!("SELECT store_id, lanes, relay_groups FROM store")
+        .fetch_one(connection)
+        .await
+        .map_err(PostgresError::from)?;
     if (store.lanes, store.relay_groups) == (asked_lanes, asked_groups) {
         return Ok(store.store_id);
     }
@@ -199,9 +215,9 @@ async fn check_settings(context: Context, pool: &PgPool, asked: StoreSettings) -
     })
 }
 
-async fn check_types(context: Context, pool: &PgPool, readable: &[&str]) -> Result<(), StoreError> {
+async fn check_types(context: Context, connection: &mut PgConnection, readable: &[&str]) -> Result<(), StoreError> {
     let stored = sqlx::query_scalar!("SELECT event_type FROM event_types ORDER BY event_type")
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await
         .map_err(PostgresError::from)?;
     let types: Vec<String> = stored.into_iter().filter(|stored| !readable.contains(&stored.as_str())).collect();

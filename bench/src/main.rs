@@ -1,11 +1,15 @@
 //! Measures orderflow against physical limits and peers: same machine, one run, interleaved. See `docs/BENCHMARKS.md`.
 
+mod counters;
 mod cpu;
+mod kafka;
 mod load;
 mod machine;
 mod measure;
 mod measures;
+mod orders;
 mod peers;
+mod rate;
 mod report;
 mod scale;
 mod system;

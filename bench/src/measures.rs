@@ -1,6 +1,11 @@
 //! Every measure, in the order of the table.
 
+mod catch_up;
 mod commands;
+mod published;
+mod reads;
+mod relay;
+mod visible;
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -12,6 +17,8 @@ use crate::{
     scale::Scale,
 };
 
+pub(crate) use commands::post;
+
 type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
 
 /// One measurement, that gives one or more lines.
@@ -21,8 +28,15 @@ struct Entry {
     run: fn(&Scale) -> Measuring<'_>,
 }
 
-const ENTRIES: &[Entry] =
-    &[Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) }];
+const ENTRIES: &[Entry] = &[
+    Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) },
+    Entry { names: &["relay_vs_producer"], run: |scale| Box::pin(relay::against_producer(scale)) },
+    Entry { names: &["commit_to_kafka_ms"], run: |scale| Box::pin(published::against_outbox(scale)) },
+    Entry { names: visible::NAMES, run: |scale| Box::pin(visible::with_both_deliveries(scale)) },
+    Entry { names: &["catch_up_vs_limit", "catch_up_vs_naive"], run: |scale| Box::pin(catch_up::placed(scale)) },
+    Entry { names: &["catch_up_life"], run: |scale| Box::pin(catch_up::life(scale)) },
+    Entry { names: reads::NAMES, run: |scale| Box::pin(reads::against_peers(scale)) },
+];
 
 /// Measures all, or what is asked for.
 pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use procfs::process::Process;
 
+use crate::rate::figure;
+
 /// CPU time of a process so far, user and system.
 pub(crate) fn used(pid: u32) -> anyhow::Result<Duration> {
     let stat = Process::new(pid.try_into()?).and_then(|process| process.stat()).context("reading /proc")?;
@@ -19,6 +21,12 @@ pub(crate) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
     #[expect(clippy::cast_precision_loss, reason = "kilobytes of one process")]
     let kib = status.vmrss.unwrap_or_default() as f64;
     Ok(kib * 1024.0 / 1e6)
+}
+
+/// The most resident memory that a process ever had, in MB (10⁶ bytes).
+pub(crate) fn peak_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = Process::new(pid.try_into()?).and_then(|process| process.status()).context("reading /proc")?;
+    Ok(figure(status.vmhwm.unwrap_or_default()) * 1024.0 / 1e6)
 }
 
 /// The share of all cores that this process, the generator of the load, takes for itself.

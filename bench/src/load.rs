@@ -26,6 +26,9 @@ use crate::cpu::Share;
 /// Makes the requests of one connection, one after another.
 pub(crate) type Requests = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 
+/// Is told of each accepted answer: when it came, and its body.
+pub(crate) type Answered = Arc<dyn Fn(std::time::Instant, &[u8]) + Send + Sync>;
+
 /// What came of a load.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
@@ -94,15 +97,30 @@ pub(crate) struct Load {
 impl Load {
     /// As fast as it goes: each connection sends when it has its answer.
     pub(crate) async fn closed(&self, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
-        self.run(&Pace::Free, requests).await
+        self.run(&Pace::Free, requests, None).await
     }
 
     /// At `rate` requests a second, whatever the answers take.
     pub(crate) async fn open(&self, rate: f64, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
-        self.run(&Pace::Rate { tickets: Arc::default(), rate }, requests).await
+        self.run(&Pace::Rate { tickets: Arc::default(), rate }, requests, None).await
     }
 
-    async fn run(&self, pace: &Pace, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
+    /// The same, telling of each accepted answer, also of those that are not counted.
+    pub(crate) async fn open_telling(
+        &self,
+        rate: f64,
+        requests: impl Fn(usize) -> Requests,
+        answered: Answered,
+    ) -> anyhow::Result<Outcome> {
+        self.run(&Pace::Rate { tickets: Arc::default(), rate }, requests, Some(answered)).await
+    }
+
+    async fn run(
+        &self,
+        pace: &Pace,
+        requests: impl Fn(usize) -> Requests,
+        answered: Option<Answered>,
+    ) -> anyhow::Result<Outcome> {
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             connections.push(Connection::open(self.address).await?);
@@ -110,7 +128,7 @@ impl Load {
         let begin = Instant::now();
         let mut workers = JoinSet::new();
         for (index, connection) in connections.into_iter().enumerate() {
-            workers.spawn(work(connection, *self, pace.clone(), begin, requests(index)));
+            workers.spawn(work(connection, *self, pace.clone(), begin, requests(index), answered.clone()));
         }
         tokio::time::sleep_until(begin + self.warm_up).await;
         let share = Share::begin()?;
@@ -136,6 +154,7 @@ async fn work(
     pace: Pace,
     begin: Instant,
     mut next: Requests,
+    answered: Option<Answered>,
 ) -> anyhow::Result<(Histogram<u64>, Histogram<u64>)> {
     let (counted, end) = (begin + load.warm_up, begin + load.warm_up + load.duration);
     let (mut accepted, mut refused) = (histogram(), histogram());
@@ -158,6 +177,9 @@ async fn work(
         }
         let response = connection.exchange(&request).await?;
         let now = Instant::now();
+        if let Some(answered) = answered.as_ref().filter(|_| (200..300).contains(&response.status)) {
+            answered(now.into_std(), connection.body(&response));
+        }
         // What is counted was answered within the time, so that the rate is one of work done.
         let counts = (counted..end).contains(&now);
         let took = u64::try_from((now - due).as_micros())?.max(1);

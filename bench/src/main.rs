@@ -1,12 +1,16 @@
 //! Measures orderflow against physical limits and peers: same machine, one run, interleaved. See `docs/BENCHMARKS.md`.
 
+mod counters;
 mod cpu;
+mod kafka;
 mod load;
 mod machine;
 mod measure;
 mod measures;
 mod page;
+mod orders;
 mod peers;
+mod rate;
 mod report;
 mod scale;
 mod system;

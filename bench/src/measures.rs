@@ -1,8 +1,13 @@
 //! Every measure, in the order of the table.
 
+mod catch_up;
 mod commands;
 mod growth;
 mod process;
+mod published;
+mod reads;
+mod relay;
+mod visible;
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -13,6 +18,8 @@ use crate::{
     say,
     scale::Scale,
 };
+
+pub(crate) use commands::post;
 
 type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
 
@@ -28,6 +35,12 @@ const ENTRIES: &[Entry] = &[
     Entry { names: &["growth_store"], run: |scale| Box::pin(growth::store(scale)) },
     Entry { names: &["growth_stream"], run: |scale| Box::pin(growth::stream(scale)) },
     Entry { names: &["rss_mb", "start_ms"], run: |scale| Box::pin(process::all(scale)) },
+    Entry { names: &["relay_vs_producer"], run: |scale| Box::pin(relay::against_producer(scale)) },
+    Entry { names: &["commit_to_kafka_ms"], run: |scale| Box::pin(published::against_outbox(scale)) },
+    Entry { names: visible::NAMES, run: |scale| Box::pin(visible::with_both_deliveries(scale)) },
+    Entry { names: &["catch_up_vs_limit", "catch_up_vs_naive"], run: |scale| Box::pin(catch_up::placed(scale)) },
+    Entry { names: &["catch_up_life"], run: |scale| Box::pin(catch_up::life(scale)) },
+    Entry { names: reads::NAMES, run: |scale| Box::pin(reads::against_peers(scale)) },
 ];
 
 /// Measures all, or what is asked for.

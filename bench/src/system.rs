@@ -63,16 +63,24 @@ impl System {
 
     /// Starts a projector and waits until it is ready.
     pub(crate) async fn projector(&self, command_service: &str, more: &[(&str, &str)]) -> anyhow::Result<Running> {
+        let settings = [("COMMAND_SERVICE_URL", command_service)];
+        let running = self.projector_alone(&[&settings, more].concat()).await?;
+        ready("projector", &running).await;
+        Ok(running)
+    }
+
+    /// Starts a projector without a command service. It says that it is not ready, and works: orders need no keys of
+    /// personal data.
+    pub(crate) async fn projector_alone(&self, more: &[(&str, &str)]) -> anyhow::Result<Running> {
         let (kafka, redis) = (shared("ORDERFLOW_TEST_KAFKA"), self.redis.url());
         let settings = [
             ("KAFKA_BROKERS", kafka.as_str()),
             ("TOPIC_PREFIX", &self.name),
             ("REDIS_URL", &redis),
             ("REDIS_PREFIX", &self.name),
-            ("COMMAND_SERVICE_URL", command_service),
             ("GROUP_ID", &self.name),
         ];
-        self.start("projector", &[&settings, more].concat()).await
+        self.launch("projector", &[&settings, more].concat()).await
     }
 
     /// Starts a query service and waits until it is ready.
@@ -100,16 +108,16 @@ impl System {
     }
 
     async fn start(&self, program: &str, settings: &[(&str, &str)]) -> anyhow::Result<Running> {
+        let running = self.launch(program, settings).await?;
+        ready(program, &running).await;
+        Ok(running)
+    }
+
+    async fn launch(&self, program: &str, settings: &[(&str, &str)]) -> anyhow::Result<Running> {
         let path = system_tests::binaries::program(program);
         let mut process = Process::new(program, path, environment(settings), self.directory.path());
         process.start().await;
-        let running = Running { process };
-        let ready = format!("{}/ready", running.url());
-        until(&format!("{program} is ready"), START, async || {
-            reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
-        })
-        .await;
-        Ok(running)
+        Ok(Running { process })
     }
 
     /// A file of this measurement's own.
@@ -117,6 +125,14 @@ impl System {
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
+}
+
+async fn ready(program: &str, running: &Running) {
+    let ready = format!("{}/ready", running.url());
+    until(&format!("{program} is ready"), START, async || {
+        reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+    })
+    .await;
 }
 
 fn environment(settings: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -140,6 +156,13 @@ impl Running {
     /// Where it listens.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.url().trim_start_matches("http://").parse()?)
+    }
+
+    /// Tells it to end, and waits until it has: nothing of its work is left half done, such as a transaction of the relay,
+    /// which would hide from consumers what comes after it.
+    pub(crate) async fn stop(mut self) {
+        self.process.signal(rustix::process::Signal::TERM);
+        self.process.ended(START).await;
     }
 
     /// The process id.

@@ -1,11 +1,13 @@
 //! Measures orderflow against physical limits and peers: same machine, one run, interleaved. See `docs/BENCHMARKS.md`.
 
+mod chart;
 mod cpu;
 mod load;
 mod machine;
 mod measure;
 mod measures;
 mod peers;
+mod pin;
 mod report;
 mod scale;
 mod system;

@@ -1,18 +1,22 @@
 //! Every measure, in the order of the table.
 
+mod batch;
 mod commands;
+mod everything;
+mod overload;
+mod stock;
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::pin::Pin;
 
 use crate::{
     machine::{Machine, versions},
-    measure::Measure,
+    measure::Measured,
     report::Results,
     say,
     scale::Scale,
 };
 
-type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
+type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Measured>> + 'a>>;
 
 /// One measurement, that gives one or more lines.
 struct Entry {
@@ -21,21 +25,39 @@ struct Entry {
     run: fn(&Scale) -> Measuring<'_>,
 }
 
-const ENTRIES: &[Entry] =
-    &[Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) }];
+const ENTRIES: &[Entry] = &[
+    Entry {
+        names: &["commands_vs_single_insert", "commands_vs_one_tx", "commands_vs_cqrs_es"],
+        run: |scale| measuring(commands::against_peers(scale)),
+    },
+    Entry { names: &["commands_all_on"], run: |scale| measuring(everything::all_on(scale)) },
+    Entry { names: &["hot_aggregate_vs_spread"], run: |scale| measuring(stock::hot_against_spread(scale)) },
+    Entry { names: &["batch_commands_vs_copy"], run: |scale| measuring(batch::against_copy(scale)) },
+    Entry {
+        names: &["overload_throughput", "overload_refusal_ms", "overload_recovery", "overload_rss_mb"],
+        run: |scale| measuring(overload::overload(scale)),
+    },
+];
+
+fn measuring<'a, M: Into<Measured>>(measure: impl Future<Output = anyhow::Result<M>> + 'a) -> Measuring<'a> {
+    Box::pin(async { Ok(measure.await?.into()) })
+}
 
 /// Measures all, or what is asked for.
 pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {
     let asked = |entry: &&Entry| {
         only.is_empty() || entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
     };
-    let mut measures = Vec::new();
+    let mut all = Measured::default();
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
-        for measure in (entry.run)(scale).await? {
+        let Measured { measures, curves } = (entry.run)(scale).await?;
+        for measure in &measures {
             say(&format!("    {}", measure.line()));
-            measures.push(measure);
         }
+        all.measures.extend(measures);
+        all.curves.extend(curves);
     }
-    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves: BTreeMap::new(), measures })
+    let Measured { measures, curves } = all;
+    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves, measures })
 }

@@ -1,6 +1,8 @@
 //! What people would use instead, each as small as its tutorial has it. A peer is this program again, as a process of its
 //! own: it reads the same variables as the services, listens on `HTTP_ADDR` and writes its address to `ADDR_FILE`.
 
+mod one_tx;
+
 use axum::Router;
 use clap::ValueEnum;
 use tokio::net::TcpListener;
@@ -10,6 +12,8 @@ use tokio::net::TcpListener;
 pub(crate) enum Peer {
     /// Axum answering a constant.
     Hello,
+    /// Orders, one transaction a request.
+    OneTx,
 }
 
 /// Runs a peer until it is killed.
@@ -18,6 +22,7 @@ pub(crate) fn run(peer: Peer) -> anyhow::Result<()> {
     runtime.block_on(async {
         match peer {
             Peer::Hello => serve(Router::new()).await,
+            Peer::OneTx => serve(one_tx::router().await?).await,
         }
     })
 }

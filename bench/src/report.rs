@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chart,
     machine::Machine,
-    measure::{Goal, Measure},
+    measure::{Curves, Goal, Measure},
     say,
 };
 
@@ -20,8 +21,8 @@ pub(crate) struct Results {
     pub(crate) versions: BTreeMap<String, String>,
     /// When it ended.
     pub(crate) at: DateTime<Utc>,
-    /// What is drawn: points of (offered, done, p99 in ms), by curve.
-    pub(crate) curves: BTreeMap<String, Vec<(f64, f64, f64)>>,
+    /// What is drawn.
+    pub(crate) curves: Curves,
     /// The table.
     pub(crate) measures: Vec<Measure>,
 }
@@ -60,7 +61,7 @@ impl Goal {
 }
 
 /// A figure as a person reads it: three digits that count.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1_000.0 => {
             let whole = format!("{value:.0}");
@@ -90,6 +91,6 @@ pub(crate) fn write(results: &Results, out: &Path) -> anyhow::Result<()> {
 /// Makes the page.
 pub(crate) fn document(results: &Path, docs: &Path) -> anyhow::Result<()> {
     let results: Results = serde_json::from_slice(&std::fs::read(results)?)?;
-    let _ = (results, docs);
-    Ok(())
+    std::fs::create_dir_all(docs)?;
+    chart::overload(&results.curves, &docs.join("overload.svg"))
 }

@@ -20,13 +20,12 @@ pub(crate) const PRODUCTS: usize = 1_000;
 /// What is done on our side.
 const WHAT: &str = "two-line orders with idempotency keys, 64 connections, fsync on";
 
-/// `commands_vs_single_insert`, `commands_vs_one_tx` and `commands_vs_cqrs_es`, in turns with ours. Those whose turn it is
-/// not are up and idle.
+/// `commands_vs_single_insert`, `commands_vs_one_tx` and `commands_vs_cqrs_es`, in turns with ours. A peer runs only
+/// while it has its turn; ours is idle meanwhile.
 pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let system = System::new().await?;
     let service = system.command_service(&[("RELAY_DELIVERY", "off")]).await?;
     let orders = Orders::new(&service).await?;
-    let (one_tx, cqrs_es) = (system.peer("one-tx", &[]).await?, system.cqrs_es().await?);
     let script = system.directory().join("insert.sql");
     std::fs::write(&script, SINGLE_INSERT)?;
     psql(&system.database.url, PREPARE_SINGLE_INSERT)?;
@@ -34,8 +33,8 @@ pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>>
     for _ in 0..scale.repetitions {
         ours.push(orders.place(scale).await?);
         inserts.push(pgbench(&system.database.url, &script, scale)?);
-        to_one_tx.push(orders.at(&one_tx)?.place(scale).await?);
-        to_cqrs_es.push(orders.at(&cqrs_es)?.place(scale).await?);
+        to_one_tx.push(orders.at(&system.peer("one-tx", &[]).await?)?.place(scale).await?);
+        to_cqrs_es.push(orders.at(&system.cqrs_es().await?)?.place(scale).await?);
     }
     let line = |name: &str| Measure::alone(name, "orders/s", WHAT, rates(&ours)).details_of("ours", ours.last());
     Ok(vec![

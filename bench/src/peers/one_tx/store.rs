@@ -23,10 +23,10 @@ use uuid::Uuid;
 const CONNECTIONS: u32 = 64;
 
 /// The same tables with the same indexes; the sequence hands numbers out in hundreds, so that nobody waits for it.
-const TABLES: &str = "CREATE SCHEMA one_tx;
-    CREATE TABLE one_tx.events (LIKE orders.events INCLUDING ALL);
-    CREATE TABLE one_tx.idempotency (LIKE orders.idempotency INCLUDING ALL);
-    CREATE SEQUENCE one_tx.seq CACHE 100";
+const TABLES: &str = "CREATE SCHEMA IF NOT EXISTS one_tx;
+    CREATE TABLE IF NOT EXISTS one_tx.events (LIKE orders.events INCLUDING ALL);
+    CREATE TABLE IF NOT EXISTS one_tx.idempotency (LIKE orders.idempotency INCLUDING ALL);
+    CREATE SEQUENCE IF NOT EXISTS one_tx.seq CACHE 100";
 const ANSWERED: &str = "SELECT request, stream_id, version, seq, lane FROM idempotency
     WHERE key = $1 AND created_on BETWEEN $2::date - 1 AND $2 AND created_at > now() - interval '24 hours'";
 const LOAD: &str = "SELECT event_type, data::text FROM events WHERE stream_id = $1 ORDER BY version";
@@ -37,7 +37,7 @@ const INSERT_ANSWER: &str =
     "INSERT INTO idempotency (key, created_on, created_at, request, stream_id, version, seq, lane, created)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true)";
 
-/// Makes the tables.
+/// Makes the tables, unless an earlier turn of the peer did.
 pub(super) async fn open(url: &str) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(url)?.options([("search_path", "one_tx")]).disable_statement_logging();
     // A connection is not asked whether it lives before each use: that would be one round trip more.

@@ -19,7 +19,7 @@ use anyhow::ensure;
 use hdrhistogram::Histogram;
 use tokio::{task::JoinSet, time::Instant};
 
-pub(crate) use connection::{Connection, Response};
+pub(crate) use connection::Connection;
 
 use crate::cpu::Share;
 

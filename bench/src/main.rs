@@ -1,5 +1,6 @@
 //! Measures orderflow against physical limits and peers: same machine, one run, interleaved. See `docs/BENCHMARKS.md`.
 
+mod chart;
 mod counters;
 mod cpu;
 mod kafka;
@@ -7,9 +8,10 @@ mod load;
 mod machine;
 mod measure;
 mod measures;
-mod page;
 mod orders;
+mod page;
 mod peers;
+mod pin;
 mod rate;
 mod report;
 mod scale;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::Outcome;
+
 /// The repetitions of one side, in the measure's unit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Figure {
@@ -38,6 +40,24 @@ pub(crate) enum Goal {
     RatioAtMost(f64),
     /// Our own figure is at most this.
     AtMost(f64),
+}
+
+/// What is drawn: points of (offered, done, p99 in ms), by curve.
+pub(crate) type Curves = BTreeMap<String, Vec<(f64, f64, f64)>>;
+
+/// What a measurement gives.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    /// Lines of the table.
+    pub(crate) measures: Vec<Measure>,
+    /// What is drawn beside it.
+    pub(crate) curves: Curves,
+}
+
+impl From<Vec<Measure>> for Measured {
+    fn from(measures: Vec<Measure>) -> Self {
+        Self { measures, curves: Curves::new() }
+    }
 }
 
 /// One line of the table.
@@ -105,6 +125,16 @@ impl Measure {
     pub(crate) fn detail(mut self, name: &str, value: f64) -> Self {
         self.details.insert(name.to_owned(), value);
         self
+    }
+
+    /// Adds what one load tells beside its rate; `whose` tells the sides apart, and is left out for ours.
+    #[must_use]
+    pub(crate) fn details_of(self, whose: &str, outcome: Option<&Outcome>) -> Self {
+        let Some(outcome) = outcome else { return self };
+        let name = |detail: &str| if whose == "ours" { detail.to_owned() } else { format!("{whose}_{detail}") };
+        self.detail(&name("p50_ms"), outcome.ms(50.0))
+            .detail(&name("p99_ms"), outcome.ms(99.0))
+            .detail(&name("generator_share"), outcome.generator)
     }
 
     /// Adds a remark.

@@ -1,19 +1,23 @@
 //! Every measure, in the order of the table.
 
+mod batch;
 mod catch_up;
 mod commands;
+mod everything;
 mod growth;
+mod overload;
 mod process;
 mod published;
 mod reads;
 mod relay;
+mod stock;
 mod visible;
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::pin::Pin;
 
 use crate::{
     machine::{Machine, versions},
-    measure::Measure,
+    measure::Measured,
     report::Results,
     say,
     scale::Scale,
@@ -21,7 +25,7 @@ use crate::{
 
 pub(crate) use commands::post;
 
-type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
+type Measuring<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Measured>> + 'a>>;
 
 /// One measurement, that gives one or more lines.
 struct Entry {
@@ -31,17 +35,31 @@ struct Entry {
 }
 
 const ENTRIES: &[Entry] = &[
-    Entry { names: &["commands_vs_single_insert"], run: |scale| Box::pin(commands::against_single_insert(scale)) },
-    Entry { names: &["growth_store"], run: |scale| Box::pin(growth::store(scale)) },
-    Entry { names: &["growth_stream"], run: |scale| Box::pin(growth::stream(scale)) },
-    Entry { names: &["rss_mb", "start_ms"], run: |scale| Box::pin(process::all(scale)) },
-    Entry { names: &["relay_vs_producer"], run: |scale| Box::pin(relay::against_producer(scale)) },
-    Entry { names: &["commit_to_kafka_ms"], run: |scale| Box::pin(published::against_outbox(scale)) },
-    Entry { names: visible::NAMES, run: |scale| Box::pin(visible::with_both_deliveries(scale)) },
-    Entry { names: &["catch_up_vs_limit", "catch_up_vs_naive"], run: |scale| Box::pin(catch_up::placed(scale)) },
-    Entry { names: &["catch_up_life"], run: |scale| Box::pin(catch_up::life(scale)) },
-    Entry { names: reads::NAMES, run: |scale| Box::pin(reads::against_peers(scale)) },
+    Entry {
+        names: &["commands_vs_single_insert", "commands_vs_one_tx", "commands_vs_cqrs_es"],
+        run: |scale| measuring(commands::against_peers(scale)),
+    },
+    Entry { names: &["commands_all_on"], run: |scale| measuring(everything::all_on(scale)) },
+    Entry { names: &["hot_aggregate_vs_spread"], run: |scale| measuring(stock::hot_against_spread(scale)) },
+    Entry { names: &["batch_commands_vs_copy"], run: |scale| measuring(batch::against_copy(scale)) },
+    Entry {
+        names: &["overload_throughput", "overload_refusal_ms", "overload_recovery", "overload_rss_mb"],
+        run: |scale| measuring(overload::overload(scale)),
+    },
+    Entry { names: &["relay_vs_producer"], run: |scale| measuring(relay::against_producer(scale)) },
+    Entry { names: &["commit_to_kafka_ms"], run: |scale| measuring(published::against_outbox(scale)) },
+    Entry { names: visible::NAMES, run: |scale| measuring(visible::with_both_deliveries(scale)) },
+    Entry { names: &["catch_up_vs_limit", "catch_up_vs_naive"], run: |scale| measuring(catch_up::placed(scale)) },
+    Entry { names: &["catch_up_life"], run: |scale| measuring(catch_up::life(scale)) },
+    Entry { names: reads::NAMES, run: |scale| measuring(reads::against_peers(scale)) },
+    Entry { names: &["growth_store"], run: |scale| measuring(growth::store(scale)) },
+    Entry { names: &["growth_stream"], run: |scale| measuring(growth::stream(scale)) },
+    Entry { names: &["rss_mb", "start_ms"], run: |scale| measuring(process::all(scale)) },
 ];
+
+fn measuring<'a, M: Into<Measured>>(measure: impl Future<Output = anyhow::Result<M>> + 'a) -> Measuring<'a> {
+    Box::pin(async { Ok(measure.await?.into()) })
+}
 
 /// Measures all, or what is asked for.
 pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {
@@ -51,13 +69,16 @@ pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Result
         }
         entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
     };
-    let mut measures = Vec::new();
+    let mut all = Measured::default();
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
-        for measure in (entry.run)(scale).await? {
+        let Measured { measures, curves } = (entry.run)(scale).await?;
+        for measure in &measures {
             say(&format!("    {}", measure.line()));
-            measures.push(measure);
         }
+        all.measures.extend(measures);
+        all.curves.extend(curves);
     }
-    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves: BTreeMap::new(), measures })
+    let Measured { measures, curves } = all;
+    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves, measures })
 }

@@ -1,6 +1,7 @@
 //! What people would use instead, each as small as its tutorial has it. A peer is this program again, as a process of its
 //! own: it reads the same variables as the services, listens on `HTTP_ADDR` and writes its address to `ADDR_FILE`.
 
+mod one_tx;
 mod outbox;
 mod reading;
 
@@ -22,6 +23,8 @@ pub(crate) enum Peer {
     Postgres,
     /// An outbox table that is polled.
     PollingOutbox,
+    /// Orders, one transaction a request.
+    OneTx,
 }
 
 /// Runs a peer until it is killed.
@@ -33,6 +36,7 @@ pub(crate) fn run(peer: Peer) -> anyhow::Result<()> {
             Peer::RedisGet => serve(reading::redis_get().await?).await,
             Peer::Postgres => serve(reading::postgres().await?).await,
             Peer::PollingOutbox => serve(outbox::router().await?).await,
+            Peer::OneTx => serve(one_tx::router().await?).await,
         }
     })
 }

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chart,
     machine::Machine,
-    measure::{Goal, Measure},
+    measure::{Curves, Goal, Measure},
     page, say,
 };
 
@@ -20,8 +21,8 @@ pub(crate) struct Results {
     pub(crate) versions: BTreeMap<String, String>,
     /// When it ended.
     pub(crate) at: DateTime<Utc>,
-    /// What is drawn: points of (offered, done, p99 in ms), by curve.
-    pub(crate) curves: BTreeMap<String, Vec<(f64, f64, f64)>>,
+    /// What is drawn.
+    pub(crate) curves: Curves,
     /// The table.
     pub(crate) measures: Vec<Measure>,
 }
@@ -94,5 +95,5 @@ pub(crate) fn document(results: &Path, docs: &Path) -> anyhow::Result<()> {
     let page = docs.join("BENCHMARKS.md");
     std::fs::write(&page, page::text(&results)?)?;
     say(&page.display().to_string());
-    Ok(())
+    chart::overload(&results.curves, &docs.join("overload.svg"))
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// The secret that tokens are signed with.
 pub(crate) const JWT_SECRET: &str = "a-secret-of-the-benchmarks-only-0123456789ab";
 /// 32 bytes in base64: the master key of personal data.
-const PERSONAL_DATA_KEY: &str = "YmVuY2htYXJrcy1vbmx5LW1hc3Rlci1rZXktMzJieXQ=";
+pub(crate) const PERSONAL_DATA_KEY: &str = "YmVuY2htYXJrcy1vbmx5LW1hc3Rlci1rZXktMzJieXQ=";
 /// How long a start may take.
 const START: Duration = Duration::from_secs(60);
 
@@ -103,6 +103,15 @@ impl System {
         ];
         let environment = environment(&[&settings, more].concat());
         let mut process = Process::new(name, program, environment, self.directory.path()).with_arguments(&["peer", name]);
+        process.start().await;
+        Ok(Running { process })
+    }
+
+    /// Starts `cqrs-es`, which is a program of its own, and waits until it listens.
+    pub(crate) async fn cqrs_es(&self) -> anyhow::Result<Running> {
+        let path = system_tests::binaries::program("cqrs-es-peer");
+        let environment = environment(&[("DATABASE_URL", self.database.url.as_str())]);
+        let mut process = Process::new("cqrs-es-peer", path, environment, self.directory.path());
         process.start().await;
         Ok(Running { process })
     }

@@ -1,6 +1,6 @@
 //! Orders accepted over HTTP, against Postgres taking one event at a time.
 
-use std::process::Command;
+use std::{net::SocketAddr, process::Command};
 
 use anyhow::{Context as _, ensure};
 use uuid::Uuid;
@@ -17,40 +17,55 @@ pub(crate) const CONNECTIONS: usize = 64;
 /// Products that orders name.
 pub(crate) const PRODUCTS: usize = 1_000;
 
-/// `commands_vs_single_insert`
-pub(crate) async fn against_single_insert(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
+/// What is done on our side.
+const WHAT: &str = "two-line orders with idempotency keys, 64 connections, fsync on";
+
+/// `commands_vs_single_insert`, `commands_vs_one_tx` and `commands_vs_cqrs_es`, in turns with ours. A peer runs only
+/// while it has its turn; ours is idle meanwhile.
+pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let system = System::new().await?;
     let service = system.command_service(&[("RELAY_DELIVERY", "off")]).await?;
     let orders = Orders::new(&service).await?;
     let script = system.directory().join("insert.sql");
     std::fs::write(&script, SINGLE_INSERT)?;
     psql(&system.database.url, PREPARE_SINGLE_INSERT)?;
-    let (mut ours, mut theirs, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut to_one_tx, mut to_cqrs_es, mut inserts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..scale.repetitions {
-        let outcome = orders.place(scale).await?;
-        ours.push(outcome.rate);
-        outcomes.push(outcome);
-        theirs.push(pgbench(&system.database.url, &script, scale)?);
+        ours.push(orders.place(scale).await?);
+        inserts.push(pgbench(&system.database.url, &script, scale)?);
+        to_one_tx.push(orders.at(&system.peer("one-tx", &[]).await?)?.place(scale).await?);
+        to_cqrs_es.push(orders.at(&system.cqrs_es().await?)?.place(scale).await?);
     }
-    let last = outcomes.last().context("a repetition")?;
+    let line = |name: &str| Measure::alone(name, "orders/s", WHAT, rates(&ours)).details_of("ours", ours.last());
     Ok(vec![
-        Measure::alone(
-            "commands_vs_single_insert",
-            "orders/s",
-            "two-line orders with idempotency keys, 64 connections, fsync on",
-            ours,
-        )
-        .against("pgbench, one event INSERT a transaction, 64 clients, the same table and indexes", theirs)
-        .goal(Goal::RatioAtLeast(1.0))
-        .detail("p50_ms", last.ms(50.0))
-        .detail("p99_ms", last.ms(99.0))
-        .detail("generator_share", last.generator),
+        line("commands_vs_single_insert")
+            .against("pgbench, one event INSERT a transaction, 64 clients, the same table and indexes", inserts)
+            .goal(Goal::RatioAtLeast(1.0)),
+        line("commands_vs_one_tx")
+            .against(
+                "the same handler and domain, one transaction a request: key, stream, event, answer; 64 connections to Postgres",
+                rates(&to_one_tx),
+            )
+            .goal(Goal::RatioAtLeast(2.5))
+            .details_of("reference", to_one_tx.last()),
+        line("commands_vs_cqrs_es")
+            .against("cqrs-es and postgres-es behind axum, a new aggregate a command, 64 connections", rates(&to_cqrs_es))
+            .goal(Goal::RatioAtLeast(5.0))
+            .details_of("reference", to_cqrs_es.last())
+            .note("The peer checks no token, looks up no price and no idempotency key, and has fewer columns to store."),
     ])
 }
 
+/// What was accepted a second, each time.
+pub(crate) fn rates(outcomes: &[Outcome]) -> Vec<f64> {
+    outcomes.iter().map(|outcome| outcome.rate).collect()
+}
+
 /// Places orders of two lines, each with an idempotency key.
+#[derive(Clone)]
 pub(crate) struct Orders {
-    address: std::net::SocketAddr,
+    /// Where they go.
+    pub(crate) address: SocketAddr,
     token: String,
     products: Vec<Uuid>,
 }
@@ -59,6 +74,11 @@ impl Orders {
     /// Makes the products first.
     pub(crate) async fn new(service: &Running) -> anyhow::Result<Self> {
         Ok(Self { address: service.address()?, token: token()?, products: products(service, PRODUCTS).await? })
+    }
+
+    /// The same orders for somebody else.
+    pub(crate) fn at(&self, other: &Running) -> anyhow::Result<Self> {
+        Ok(Self { address: other.address()?, ..self.clone() })
     }
 
     /// As many as it takes on 64 connections.

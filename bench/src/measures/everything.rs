@@ -1,0 +1,57 @@
+//! Orders while everything else runs too: what the write side has left when relay, projector and query service share its
+//! cores.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::{Connection as _, PgConnection};
+use system_tests::wait::until;
+use tokio::time::Instant;
+
+use super::commands::{Orders, rates};
+use crate::{
+    measure::Measure,
+    scale::Scale,
+    system::{Running, System},
+};
+
+/// How long the projector may take for what one repetition stored.
+const DRAINED: Duration = Duration::from_secs(120);
+
+/// `commands_all_on`
+pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
+    let system = System::new().await?;
+    let service = system.command_service(&[]).await?;
+    let projector = system.projector(&service.url(), &[]).await?;
+    let _query_service = system.query_service().await?;
+    let orders = Orders::new(&service).await?;
+    let mut postgres = PgConnection::connect(&system.database.url).await?;
+    let (mut outcomes, mut behind, mut drained_in) = (Vec::new(), 0, Duration::ZERO);
+    for _ in 0..scale.repetitions {
+        outcomes.push(orders.place(scale).await?);
+        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.events").fetch_one(&mut postgres).await?;
+        let stored = stored.unsigned_abs();
+        let begun = Instant::now();
+        behind = stored.saturating_sub(applied(&projector).await?);
+        until("the projector has applied all orders", DRAINED, async || {
+            applied(&projector).await.is_ok_and(|applied| applied >= stored).then_some(())
+        })
+        .await;
+        drained_in = begun.elapsed();
+    }
+    let what = "the same orders with exactly-once relay, projector and query service on the same cores";
+    Ok(vec![
+        Measure::alone("commands_all_on", "orders/s", what, rates(&outcomes))
+            .details_of("ours", outcomes.last())
+            .detail("events_behind_at_the_end", f64::from(u32::try_from(behind)?))
+            .detail("then_visible_after_s", drained_in.as_secs_f64()),
+    ])
+}
+
+/// Orders' events that the projector has applied.
+async fn applied(projector: &Running) -> anyhow::Result<u64> {
+    let metrics = reqwest::get(format!("{}/metrics", projector.url())).await?.text().await?;
+    let line = metrics.lines().find(|line| line.starts_with("orderflow_projection_events_total") && line.contains(".orders."));
+    let Some(line) = line else { return Ok(0) };
+    line.rsplit(' ').next().context("a value")?.parse().context("a number")
+}

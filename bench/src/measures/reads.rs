@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::commands::{CONNECTIONS, PRODUCTS};
 use crate::{
     counters::Counter,
+    cpu,
     load::{Connection, Load, Outcome, Requests},
     measure::{Figure, Goal, Measure},
     orders,
@@ -46,25 +47,25 @@ pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>>
         system.peer("postgres", &[]).await?,
     ];
     let reading = Reading::of(&ids)?;
-    let (mut ours, mut theirs) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
+    let (mut ours, mut theirs) = (Side::default(), [Side::default(), Side::default(), Side::default()]);
     let mut last = None;
     for _ in 0..scale.repetitions {
-        let outcome = reading.run(&service, scale).await?;
-        ours.push(outcome.rate);
-        last = Some(outcome);
-        for (peer, rates) in peers.iter().zip(&mut theirs) {
-            rates.push(reading.run(peer, scale).await?.rate);
+        last = Some(reading.run(&service, scale, &mut ours).await?);
+        for (peer, side) in peers.iter().zip(&mut theirs) {
+            reading.run(peer, scale, side).await?;
         }
     }
     let last = last.context("a repetition")?;
     let [hello, redis, postgres] = theirs;
-    let line = |name: &str, against: &str, reference: Vec<f64>, goal: f64| {
-        Measure::alone(name, "req/s", WHAT, ours.clone())
-            .against(against, reference)
+    let line = |name: &str, against: &str, reference: Side, goal: f64| {
+        Measure::alone(name, "req/s", WHAT, ours.rate.clone())
+            .against(against, reference.rate)
             .goal(Goal::RatioAtLeast(goal))
             .detail("p50_ms", last.ms(50.0))
             .detail("p99_ms", last.ms(99.0))
             .detail("generator_share", last.generator)
+            .detail("service_cpu_us_per_request", Figure::from(ours.cpu.clone()).median)
+            .detail("reference_cpu_us_per_request", Figure::from(reference.cpu).median)
             .detail("view_bytes", Figure::from(views.iter().map(|(_, view)| length(view)).collect::<Vec<_>>()).median)
     };
     Ok(vec![
@@ -74,6 +75,14 @@ pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>>
         line("reads_vs_postgres", "axum and sqlx, SELECT of a json column by primary key, without authentication", postgres, 5.0)
             .note("The pool is sqlx's default of 10 connections, without its ping before each use."),
     ])
+}
+
+/// One server's repetitions.
+#[derive(Default)]
+struct Side {
+    rate: Vec<f64>,
+    /// Microseconds of the server's process for one request.
+    cpu: Vec<f64>,
 }
 
 fn length(text: &str) -> f64 {
@@ -153,7 +162,7 @@ impl Reading {
     }
 
     /// As fast as it goes on 64 connections.
-    async fn run(&self, server: &Running, scale: &Scale) -> anyhow::Result<Outcome> {
+    async fn run(&self, server: &Running, scale: &Scale, side: &mut Side) -> anyhow::Result<Outcome> {
         let load = Load {
             address: server.address()?,
             connections: CONNECTIONS,
@@ -161,7 +170,14 @@ impl Reading {
             duration: scale.duration,
             overload: false,
         };
-        load.closed(|connection| self.requests(connection)).await
+        let before = cpu::used(server.pid()?)?;
+        let outcome = load.closed(|connection| self.requests(connection)).await?;
+        let used = (cpu::used(server.pid()?)? - before).as_secs_f64();
+        // The warm-up's requests are not counted; they came about as fast.
+        let requests = outcome.rate * (scale.warm_up + scale.duration).as_secs_f64();
+        side.rate.push(outcome.rate);
+        side.cpu.push(used * 1e6 / requests);
+        Ok(outcome)
     }
 
     fn requests(&self, connection: usize) -> Requests {

@@ -144,9 +144,15 @@ async fn ready(program: &str, running: &Running) {
     .await;
 }
 
+/// Settings to try, `NAME=VALUE NAME=VALUE`, for every service and peer.
+const TRY: &str = "BENCH_SETTINGS";
+
 fn environment(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let tried = std::env::var(TRY).unwrap_or_default();
+    let tried = tried.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let settings: Vec<_> = settings.iter().copied().chain(tried).collect();
     let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", "warn")];
-    common.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    common.iter().chain(&settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// A process of a measurement; it ends when this is dropped.

@@ -21,7 +21,7 @@ use crate::failpoint::crash_point;
 
 /// The pause between two looks for delivery reports. The crate's `poll` with a timeout burns what is left of the last
 /// millisecond, which at a high rate is most of a core.
-const LOOK: Duration = Duration::from_micros(200);
+const LOOK: Duration = Duration::from_micros(500);
 
 /// How the relay publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

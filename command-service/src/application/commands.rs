@@ -51,6 +51,16 @@ pub struct Commands {
 }
 
 impl Commands {
+    /// Whether no writer of the context would take another command now.
+    #[must_use]
+    pub fn are_full(&self, context: Context) -> bool {
+        match context {
+            Context::Users => self.users.are_full(),
+            Context::Products => self.products.are_full(),
+            Context::Orders => self.orders.are_full(),
+        }
+    }
+
     /// Whose an order is; none for a guest's, and for one that does not exist.
     pub async fn owner_of_order(&self, order: StreamId) -> Result<Option<UserId>, LoadError> {
         let states = state::load::<Order>(self.stores.orders.pool(), &[order]).await?;

@@ -111,6 +111,12 @@ impl<A: Aggregate> Writers<A> {
         (Self { lanes: store.lanes(), mailboxes }, tasks)
     }
 
+    /// Whether no writer would take another command now.
+    #[must_use]
+    pub fn are_full(&self) -> bool {
+        self.mailboxes.iter().all(|mailbox| mailbox.sender.capacity() == 0)
+    }
+
     /// Submits a command. When this returns, the command has its place in the order of its stream; the answer follows.
     pub async fn submit(
         &self,

@@ -4,15 +4,16 @@ mod orders;
 mod products;
 mod users;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 use axum::{
     Json as JsonBody,
-    extract::State,
+    extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use events::Context;
+use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service_kit::{
     auth::{Principal, Role},
@@ -31,7 +32,7 @@ pub use self::{
 use super::problems;
 use crate::{
     application::{
-        command::{Receipt, Request},
+        command::{Receipt, Refusal, Request},
         commands::Commands,
         writer::{Admission, Answer, Writers},
     },
@@ -51,8 +52,8 @@ pub trait CommandBody: DeserializeOwned + Serialize + Send + Sync + 'static {
     const NAME: &'static str;
     /// Who may send it.
     const ROLES: &'static [Role];
-    /// The path segment of its context.
-    const SEGMENT: &'static str;
+    /// Its context, which also names the path.
+    const CONTEXT: Context;
     /// Whether it makes an aggregate: then the id is in the body, or up to us.
     const CREATES: bool = false;
     /// The status of an answer when something happened.
@@ -179,10 +180,23 @@ fn trace_uuid(trace: &TraceContext) -> Uuid {
     Uuid::try_parse(&trace.trace_id()).unwrap_or_else(|_| Uuid::now_v7())
 }
 
+/// Room for a command. Without it a request is turned away before its body is read: what is offered beyond what can be done
+/// must cost as little as it can.
+pub(super) struct Room<B>(PhantomData<B>);
+
+impl<B: CommandBody> FromRequestParts<Arc<Commands>> for Room<B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, commands: &Arc<Commands>) -> Result<Self, Problem> {
+        if commands.are_full(B::CONTEXT) { Err(problems::refused(&Refusal::Overloaded)) } else { Ok(Self(PhantomData)) }
+    }
+}
+
 /// The handler of a command's endpoint.
 pub(super) async fn command<B: CommandBody>(
     State(commands): State<Arc<Commands>>,
     principal: Principal,
+    _: Room<B>,
     trace: TraceContext,
     headers: HeaderMap,
     Path(path): Path<HashMap<String, Uuid>>,
@@ -206,7 +220,7 @@ pub(super) async fn command<B: CommandBody>(
 fn accepted<B: CommandBody>(receipt: &Receipt) -> Response {
     let status = status::<B>(receipt);
     let headers = [
-        (header::LOCATION, format!("/v1/{}/{}", B::SEGMENT, receipt.stream)),
+        (header::LOCATION, format!("/v1/{}/{}", B::CONTEXT, receipt.stream)),
         (header::ETAG, format!("\"{}\"", receipt.version)),
     ];
     let mut response = (status, headers, JsonBody(Accepted::from(receipt))).into_response();

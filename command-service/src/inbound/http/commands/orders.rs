@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use events::{
-    Currency, Money, ProductId, Quantity, ReturnId, UserId,
+    Context, Currency, Money, ProductId, Quantity, ReturnId, UserId,
     orders::Fulfilment,
     text::{Carrier, Reason, TrackingCode},
 };
@@ -104,7 +104,7 @@ pub(super) struct ReturnLine {
 impl CommandBody for PlaceOrder {
     const NAME: &'static str = "place-order";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
     const CREATES: bool = true;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
@@ -167,7 +167,7 @@ impl PlaceOrder {
 impl CommandBody for ConfirmOrder {
     const NAME: &'static str = "confirm-order";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.0.occurred_at
@@ -181,7 +181,7 @@ impl CommandBody for ConfirmOrder {
 impl CommandBody for CancelOrder {
     const NAME: &'static str = "cancel-order";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -201,7 +201,7 @@ impl CommandBody for CancelOrder {
 impl CommandBody for ShipOrder {
     const NAME: &'static str = "ship-order";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -215,7 +215,7 @@ impl CommandBody for ShipOrder {
 impl CommandBody for DeliverOrder {
     const NAME: &'static str = "deliver-order";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.0.occurred_at
@@ -229,7 +229,7 @@ impl CommandBody for DeliverOrder {
 impl CommandBody for ReturnOrder {
     const NAME: &'static str = "return-order";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "orders";
+    const CONTEXT: Context = Context::Orders;
     const STATUS: StatusCode = StatusCode::CREATED;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {

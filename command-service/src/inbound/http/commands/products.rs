@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use events::{
-    Money, OrderId, ProductId, Quantity, ReservationId,
+    Context, Money, OrderId, ProductId, Quantity, ReservationId,
     products::AdjustmentReason,
     text::{ProductName, Sku},
 };
@@ -97,7 +97,7 @@ pub struct CommitStock {
 impl CommandBody for CreateProduct {
     const NAME: &'static str = "create-product";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
     const CREATES: bool = true;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
@@ -116,7 +116,7 @@ impl CommandBody for CreateProduct {
 impl CommandBody for ChangeProduct {
     const NAME: &'static str = "change-product";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -133,7 +133,7 @@ impl CommandBody for ChangeProduct {
 impl CommandBody for AdjustStock {
     const NAME: &'static str = "adjust-stock";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -147,7 +147,7 @@ impl CommandBody for AdjustStock {
 impl CommandBody for DiscontinueProduct {
     const NAME: &'static str = "discontinue-product";
     const ROLES: &'static [Role] = &[Staff, Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.0.occurred_at
@@ -161,7 +161,7 @@ impl CommandBody for DiscontinueProduct {
 impl CommandBody for ReserveStock {
     const NAME: &'static str = "reserve-stock";
     const ROLES: &'static [Role] = &[Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
     const STATUS: StatusCode = StatusCode::CREATED;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
@@ -182,7 +182,7 @@ impl CommandBody for ReserveStock {
 impl CommandBody for ReleaseStock {
     const NAME: &'static str = "release-stock";
     const ROLES: &'static [Role] = &[Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -197,7 +197,7 @@ impl CommandBody for ReleaseStock {
 impl CommandBody for CommitStock {
     const NAME: &'static str = "commit-stock";
     const ROLES: &'static [Role] = &[Service];
-    const SEGMENT: &'static str = "products";
+    const CONTEXT: Context = Context::Products;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use events::{
-    Personal,
+    Context, Personal,
     text::{Email, PersonName, Reason},
 };
 use http::Method;
@@ -60,7 +60,7 @@ pub struct DeactivateUser {
 impl CommandBody for RegisterUser {
     const NAME: &'static str = "register-user";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
-    const SEGMENT: &'static str = "users";
+    const CONTEXT: Context = Context::Users;
     const CREATES: bool = true;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
@@ -90,7 +90,7 @@ impl CommandBody for RegisterUser {
 impl CommandBody for ChangeUser {
     const NAME: &'static str = "change-user";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
-    const SEGMENT: &'static str = "users";
+    const CONTEXT: Context = Context::Users;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at
@@ -111,7 +111,7 @@ impl CommandBody for ChangeUser {
 impl CommandBody for DeactivateUser {
     const NAME: &'static str = "deactivate-user";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
-    const SEGMENT: &'static str = "users";
+    const CONTEXT: Context = Context::Users;
 
     fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.occurred_at

@@ -53,6 +53,7 @@ const ENTRIES: &[Entry] = &[
     Entry { names: &["catch_up_life"], run: |scale| measuring(catch_up::life(scale)) },
     Entry { names: reads::NAMES, run: |scale| measuring(reads::against_peers(scale)) },
     Entry { names: &["growth_store"], run: |scale| measuring(growth::store(scale)) },
+    Entry { names: &["growth_catch_up", "growth_memory"], run: |scale| measuring(catch_up::growth(scale)) },
     Entry { names: &["growth_stream"], run: |scale| measuring(growth::stream(scale)) },
     Entry { names: &["rss_mb", "start_ms"], run: |scale| measuring(process::all(scale)) },
 ];

@@ -1,5 +1,6 @@
 //! How fast the projector makes the read models anew.
 
+mod growth;
 mod limits;
 mod naive;
 mod topic;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use system_tests::servers::Topics;
 
+pub(crate) use self::growth::growth;
 use self::topic::{Life, Made};
 use crate::{
     counters::Counter,
@@ -26,7 +28,7 @@ const WHAT: &str = "the projector from an empty Redis, all read models, orders o
 /// `catch_up_vs_limit`, `catch_up_vs_naive`
 pub(crate) async fn placed(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let system = System::new().await?;
-    let made = make(&system, scale, Life::Placed).await?;
+    let made = make(&system, scale.catch_up, Life::Placed).await?;
     let (mut ours, mut limit, mut slow) = (Repetitions::default(), Vec::new(), Vec::new());
     let (mut reads, mut sets) = (Vec::new(), Vec::new());
     for repetition in 0..scale.repetitions {
@@ -60,7 +62,7 @@ pub(crate) async fn placed(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
 /// `catch_up_life`
 pub(crate) async fn life(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let system = System::new().await?;
-    let made = make(&system, scale, Life::Whole).await?;
+    let made = make(&system, scale.catch_up, Life::Whole).await?;
     let mut ours = Repetitions::default();
     for repetition in 0..scale.repetitions {
         ours.add(catch_up(&system, &made, repetition).await?);
@@ -69,10 +71,10 @@ pub(crate) async fn life(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     Ok(vec![ours.details(Measure::alone("catch_up_life", "events/s", what, ours.rate.clone()), &made)])
 }
 
-async fn make(system: &System, scale: &Scale, life: Life) -> anyhow::Result<Made> {
+async fn make(system: &System, events: usize, life: Life) -> anyhow::Result<Made> {
     let topics: &Topics = &system.topics;
     kafka::create(topics).await?;
-    let (topic, events) = (kafka::orders(topics), scale.catch_up);
+    let topic = kafka::orders(topics);
     tokio::task::spawn_blocking(move || topic::make(&topic, events as u64, life)).await?
 }
 
@@ -97,6 +99,8 @@ struct CaughtUp {
     redis: f64,
     /// The projector's memory at its most, in MB.
     peak: f64,
+    /// And when it was done.
+    resident: f64,
 }
 
 impl Repetitions {
@@ -137,6 +141,7 @@ async fn catch_up(system: &System, made: &Made, repetition: usize) -> anyhow::Re
         projector: each(cpu::used(projector.pid()?)?.as_secs_f64()),
         redis: each(limits::redis_cpu(&system.redis).await? - before),
         peak: cpu::peak_mb(projector.pid()?)?,
+        resident: cpu::resident_mb(projector.pid()?)?,
     };
     projector.stop().await;
     Ok(caught_up)

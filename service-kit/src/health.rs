@@ -15,6 +15,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// databases.
 const REPORT_AGE: Duration = Duration::from_millis(500);
 
+/// The same while it is not ready: whoever waits for a start should hear of its end.
+const NOT_READY_AGE: Duration = Duration::from_millis(50);
+
 type Probe = Box<dyn Fn() -> BoxFuture<'static, State> + Send + Sync>;
 
 /// What a check finds.
@@ -62,6 +65,11 @@ impl Report {
     pub fn is_ready(&self) -> bool {
         self.checks.values().all(|check| check.status != "failed")
     }
+
+    /// How long it may be repeated.
+    fn age(&self) -> Duration {
+        if self.is_ready() { REPORT_AGE } else { NOT_READY_AGE }
+    }
 }
 
 impl Health {
@@ -95,11 +103,11 @@ impl Health {
         probes.push((name, Arc::new(probe)));
     }
 
-    /// Runs all checks at once, or repeats an answer that is younger than half a second.
+    /// Runs all checks at once, or repeats an answer that is young enough.
     pub async fn report(&self) -> Report {
         let mut last = self.0.last.lock().await;
         let mut report = match &*last {
-            Some((at, report)) if at.elapsed() < REPORT_AGE => report.clone(),
+            Some((at, report)) if at.elapsed() < report.age() => report.clone(),
             _ => {
                 let report = self.run().await;
                 *last = Some((Instant::now(), report.clone()));

@@ -70,8 +70,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Run { quick, only, out } => {
             let scale = if quick { Scale::QUICK } else { Scale::FULL };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            let results = runtime.block_on(measures::all(&scale, &only))?;
-            report::write(&results, &out)
+            runtime.block_on(measures::all(&scale, &only, &out))?.show();
+            Ok(())
         }
         Verb::Report { results, docs } => report::document(&results, &docs),
         Verb::Peer { peer } => peers::run(peer),

@@ -13,15 +13,9 @@ mod relay;
 mod stock;
 mod visible;
 
-use std::pin::Pin;
+use std::{path::Path, pin::Pin};
 
-use crate::{
-    machine::{Machine, versions},
-    measure::Measured,
-    report::Results,
-    say,
-    scale::Scale,
-};
+use crate::{measure::Measured, report::Results, say, scale::Scale};
 
 pub(crate) use commands::post;
 
@@ -62,24 +56,24 @@ fn measuring<'a, M: Into<Measured>>(measure: impl Future<Output = anyhow::Result
     Box::pin(async { Ok(measure.await?.into()) })
 }
 
-/// Measures all, or what is asked for.
-pub(crate) async fn all(scale: &Scale, only: &[String]) -> anyhow::Result<Results> {
+/// Measures all, or what is asked for. What is done is written after each, so that a failure loses only its own.
+pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::Result<Results> {
     let asked = |entry: &&Entry| {
         if only.is_empty() {
             return scale.growth || !entry.names.iter().any(|name| name.starts_with("growth_"));
         }
         entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
     };
-    let mut all = Measured::default();
+    let mut results = Results::empty();
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
         let Measured { measures, curves } = (entry.run)(scale).await?;
         for measure in &measures {
             say(&format!("    {}", measure.line()));
         }
-        all.measures.extend(measures);
-        all.curves.extend(curves);
+        results.measures.extend(measures);
+        results.curves.extend(curves);
+        results.save(out)?;
     }
-    let Measured { measures, curves } = all;
-    Ok(Results { machine: Machine::this(), versions: versions(), at: chrono::Utc::now(), curves, measures })
+    Ok(results)
 }

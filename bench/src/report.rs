@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chart,
-    machine::Machine,
+    machine::{Machine, versions},
     measure::{Curves, Goal, Measure},
     page, say,
 };
@@ -19,7 +19,7 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// With what.
     pub(crate) versions: BTreeMap<String, String>,
-    /// When it ended.
+    /// When it began.
     pub(crate) at: DateTime<Utc>,
     /// What is drawn.
     pub(crate) curves: Curves,
@@ -74,18 +74,27 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// Writes the results, and says how they look.
-pub(crate) fn write(results: &Results, out: &Path) -> anyhow::Result<()> {
-    if let Some(directory) = out.parent() {
-        std::fs::create_dir_all(directory)?;
+impl Results {
+    /// Of a run on this machine that begins now.
+    pub(crate) fn empty() -> Self {
+        Self { machine: Machine::this(), versions: versions(), at: Utc::now(), curves: Curves::new(), measures: Vec::new() }
     }
-    std::fs::write(out, serde_json::to_string_pretty(results)? + "\n")?;
-    say("");
-    for measure in &results.measures {
-        say(&measure.line());
+
+    /// Writes them.
+    pub(crate) fn save(&self, out: &Path) -> anyhow::Result<()> {
+        if let Some(directory) = out.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        Ok(std::fs::write(out, serde_json::to_string_pretty(self)? + "\n")?)
     }
-    say(&format!("\n{}", out.display()));
-    Ok(())
+
+    /// Prints the table.
+    pub(crate) fn show(&self) {
+        say("");
+        for measure in &self.measures {
+            say(&measure.line());
+        }
+    }
 }
 
 /// Makes the page.

@@ -55,7 +55,7 @@ pub struct Config {
     pub chunk_events: u16,
 
     /// Views kept in memory, for each partition.
-    #[arg(long, env, default_value = "1024")]
+    #[arg(long, env, default_value = "512")]
     pub cached_views: NonZeroUsize,
 
     /// Changes that each partition's change log keeps, about.

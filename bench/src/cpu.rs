@@ -3,30 +3,30 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use procfs::process::Process;
+use procfs::process::{Process, Status};
 
 use crate::rate::figure;
 
 /// CPU time of a process so far, user and system.
 pub(crate) fn used(pid: u32) -> anyhow::Result<Duration> {
     let stat = Process::new(pid.try_into()?).and_then(|process| process.stat()).context("reading /proc")?;
-    #[expect(clippy::cast_precision_loss, reason = "ticks of one run")]
-    let seconds = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+    let seconds = figure(stat.utime + stat.stime) / figure(procfs::ticks_per_second());
     Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Resident memory of a process, in MB (10⁶ bytes).
 pub(crate) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
-    let status = Process::new(pid.try_into()?).and_then(|process| process.status()).context("reading /proc")?;
-    #[expect(clippy::cast_precision_loss, reason = "kilobytes of one process")]
-    let kib = status.vmrss.unwrap_or_default() as f64;
-    Ok(kib * 1024.0 / 1e6)
+    memory_mb(pid, |status| status.vmrss)
 }
 
 /// The most resident memory that a process ever had, in MB (10⁶ bytes).
 pub(crate) fn peak_mb(pid: u32) -> anyhow::Result<f64> {
+    memory_mb(pid, |status| status.vmhwm)
+}
+
+fn memory_mb(pid: u32, kib: impl Fn(&Status) -> Option<u64>) -> anyhow::Result<f64> {
     let status = Process::new(pid.try_into()?).and_then(|process| process.status()).context("reading /proc")?;
-    Ok(figure(status.vmhwm.unwrap_or_default()) * 1024.0 / 1e6)
+    Ok(figure(kib(&status).unwrap_or_default()) * 1024.0 / 1e6)
 }
 
 /// The share of all cores that this process, the generator of the load, takes for itself.

@@ -21,7 +21,11 @@ use tokio::{task::JoinSet, time::Instant};
 
 pub(crate) use connection::Connection;
 
-use crate::cpu::Share;
+use crate::{
+    cpu::Share,
+    rate::{figure, per_second},
+    scale::Scale,
+};
 
 /// Makes the requests of one connection, one after another.
 pub(crate) type Requests = Box<dyn FnMut(&mut Vec<u8>) + Send>;
@@ -55,9 +59,7 @@ impl Outcome {
 /// A percentile, in milliseconds, of a histogram of microseconds.
 #[must_use]
 pub(crate) fn milliseconds(histogram: &Histogram<u64>, percentile: f64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of a minute")]
-    let microseconds = histogram.value_at_percentile(percentile) as f64;
-    microseconds / 1e3
+    figure(histogram.value_at_percentile(percentile)) / 1e3
 }
 
 /// Microseconds up to ten minutes, to three digits.
@@ -95,6 +97,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// On so many connections, for as long as the scale says; every refusal is an error.
+    pub(crate) fn on(address: SocketAddr, connections: usize, scale: &Scale) -> Self {
+        Self { address, connections, warm_up: scale.warm_up, duration: scale.duration, overload: false }
+    }
+
     /// As fast as it goes: each connection sends when it has its answer.
     pub(crate) async fn closed(&self, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {
         self.run(&Pace::Free, requests, None).await
@@ -141,9 +148,7 @@ impl Load {
             outcome.latency.add(accepted)?;
             outcome.refused_latency.add(refused)?;
         }
-        #[expect(clippy::cast_precision_loss, reason = "requests of one run")]
-        let accepted = outcome.latency.len() as f64;
-        outcome.rate = accepted / self.duration.as_secs_f64();
+        outcome.rate = per_second(outcome.latency.len(), self.duration);
         Ok(outcome)
     }
 }
@@ -165,9 +170,8 @@ async fn work(
         let due = match &pace {
             Pace::Free => Instant::now(),
             Pace::Rate { tickets, rate } => {
-                #[expect(clippy::cast_precision_loss, reason = "requests of one run")]
-                let ticket = tickets.fetch_add(1, Ordering::Relaxed) as f64;
-                let due = begin + Duration::from_secs_f64(ticket / rate);
+                let ticket = tickets.fetch_add(1, Ordering::Relaxed);
+                let due = begin + Duration::from_secs_f64(figure(ticket) / rate);
                 tokio::time::sleep_until(due).await;
                 due
             }

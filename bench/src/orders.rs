@@ -19,7 +19,7 @@ const STREAMS: usize = 4;
 
 /// The two lines of an order.
 #[must_use]
-fn lines(products: &[Uuid], random: &mut fastrand::Rng) -> String {
+pub(crate) fn lines(products: &[Uuid], random: &mut fastrand::Rng) -> String {
     let (first, second) = (products[random.usize(..products.len())], products[random.usize(..products.len())]);
     let (one, two) = (random.u8(1..9), random.u8(1..9));
     format!(r#""lines":[{{"product_id":"{first}","quantity":{one}}},{{"product_id":"{second}","quantity":{two}}}]"#)

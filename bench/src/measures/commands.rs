@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     load::{Load, Outcome, Requests},
     measure::{Goal, Measure},
+    orders::lines,
     scale::Scale,
     system::{Running, System, products, token},
 };
@@ -83,13 +84,7 @@ impl Orders {
 
     /// As many as it takes on 64 connections.
     pub(crate) async fn place(&self, scale: &Scale) -> anyhow::Result<Outcome> {
-        let load = Load {
-            address: self.address,
-            connections: CONNECTIONS,
-            warm_up: scale.warm_up,
-            duration: scale.duration,
-            overload: false,
-        };
+        let load = Load::on(self.address, CONNECTIONS, scale);
         load.closed(|_| self.requests()).await
     }
 
@@ -99,11 +94,7 @@ impl Orders {
         let (token, products) = (self.token.clone(), self.products.clone());
         let mut random = fastrand::Rng::new();
         Box::new(move |request| {
-            let (first, second) = (products[random.usize(..products.len())], products[random.usize(..products.len())]);
-            let (one, two) = (random.u8(1..9), random.u8(1..9));
-            let body = format!(
-                r#"{{"lines":[{{"product_id":"{first}","quantity":{one}}},{{"product_id":"{second}","quantity":{two}}}]}}"#
-            );
+            let body = format!("{{{}}}", lines(&products, &mut random));
             post(request, "/v1/orders", &token, &format!("{:032x}", random.u128(..)), &body);
         })
     }

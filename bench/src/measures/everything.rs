@@ -3,17 +3,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
 use system_tests::wait::until;
 use tokio::time::Instant;
 
 use super::commands::{Orders, rates};
-use crate::{
-    measure::Measure,
-    scale::Scale,
-    system::{Running, System},
-};
+use crate::{counters::Counter, measure::Measure, scale::Scale, system::System};
 
 /// How long the projector may take for what one repetition stored.
 const DRAINED: Duration = Duration::from_secs(120);
@@ -24,6 +19,7 @@ pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let service = system.command_service(&[]).await?;
     let projector = system.projector(&service.url(), &[]).await?;
     let _query_service = system.query_service().await?;
+    let applied = Counter::of(&projector, "orderflow_projection_events_total", ".orders.");
     let orders = Orders::new(&service).await?;
     let mut postgres = PgConnection::connect(&system.database.url).await?;
     let (mut outcomes, mut behind, mut drained_in) = (Vec::new(), 0, Duration::ZERO);
@@ -32,9 +28,9 @@ pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
         let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM orders.events").fetch_one(&mut postgres).await?;
         let stored = stored.unsigned_abs();
         let begun = Instant::now();
-        behind = stored.saturating_sub(applied(&projector).await?);
+        behind = stored.saturating_sub(applied.read().await?);
         until("the projector has applied all orders", DRAINED, async || {
-            applied(&projector).await.is_ok_and(|applied| applied >= stored).then_some(())
+            applied.read().await.is_ok_and(|count| count >= stored).then_some(())
         })
         .await;
         drained_in = begun.elapsed();
@@ -46,12 +42,4 @@ pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
             .detail("events_behind_at_the_end", f64::from(u32::try_from(behind)?))
             .detail("then_visible_after_s", drained_in.as_secs_f64()),
     ])
-}
-
-/// Orders' events that the projector has applied.
-async fn applied(projector: &Running) -> anyhow::Result<u64> {
-    let metrics = reqwest::get(format!("{}/metrics", projector.url())).await?.text().await?;
-    let line = metrics.lines().find(|line| line.starts_with("orderflow_projection_events_total") && line.contains(".orders."));
-    let Some(line) = line else { return Ok(0) };
-    line.rsplit(' ').next().context("a value")?.parse().context("a number")
 }

@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::commands::{Orders, post, psql};
+use super::{
+    commands::{Orders, psql},
+    stock::adjustments,
+};
 use crate::{
     load::{Load, Outcome, Requests},
     measure::{Goal, Measure},
@@ -99,17 +102,6 @@ async fn deepen(service: &Running, products: &[Uuid], depth: usize) -> anyhow::R
         ensure!(last.contains(&format!("\"version\":{depth}")), "a product is not as deep as it should be: {last}");
     }
     Ok(())
-}
-
-/// Adjusts the stock of one product after another.
-pub(crate) fn adjustments(token: &str, products: &[Uuid]) -> Requests {
-    let (token, products) = (token.to_owned(), products.to_vec());
-    let mut random = fastrand::Rng::new();
-    Box::new(move |request| {
-        let product = products[random.usize(..products.len())];
-        let path = format!("/v1/products/{product}/stock-adjustments");
-        post(request, &path, &token, &format!("{:032x}", random.u128(..)), r#"{"delta":1,"reason":"counted"}"#);
-    })
 }
 
 async fn steady(service: &Running, scale: &Scale, requests: impl Fn(usize) -> Requests) -> anyhow::Result<Outcome> {

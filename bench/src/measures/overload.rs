@@ -12,6 +12,7 @@ use crate::{
     load::{Load, Outcome, milliseconds},
     measure::{Curves, Goal, Measure, Measured},
     pin,
+    rate::per_second,
     scale::Scale,
     system::{Running, System},
 };
@@ -112,7 +113,7 @@ impl Bed {
             let outcome = self.offer(peak * factor, self.scale.warm_up).await?;
             done.push((peak * factor, outcome.rate, outcome.ms(99.0)));
             if outcome.refused > 0 {
-                let rate = self.per_second(outcome.refused)?;
+                let rate = self.rate(outcome.refused);
                 refused.push((peak * factor, rate, milliseconds(&outcome.refused_latency, 99.0)));
             }
         }
@@ -124,11 +125,11 @@ impl Bed {
         let flood = self.offer(peak * TOO_MUCH, self.scale.warm_up).await?;
         let resident_mb = cpu::resident_mb(self.service.pid()?)?;
         let calm = self.offer(peak * CALM, Duration::ZERO).await?;
-        let answered = flood.rate + self.per_second(flood.refused)?;
+        let answered = flood.rate + self.rate(flood.refused);
         Ok(Round { peak, flood, answered, resident_mb, calm })
     }
 
-    fn per_second(&self, count: u64) -> anyhow::Result<f64> {
-        Ok(f64::from(u32::try_from(count)?) / self.scale.duration.as_secs_f64())
+    fn rate(&self, count: u64) -> f64 {
+        per_second(count, self.scale.duration)
     }
 }

@@ -94,13 +94,7 @@ async fn place(
             noting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, at);
         }
     });
-    let load = Load {
-        address: service.address()?,
-        connections: CONNECTIONS,
-        warm_up: scale.warm_up,
-        duration: scale.duration,
-        overload: false,
-    };
+    let load = Load::on(service.address()?, CONNECTIONS, scale);
     let counted = Instant::now() + scale.warm_up;
     let placing = Placing::of(products)?;
     let outcome = load.open_telling(RATE, |_| placing.requests(), answered).await?;

@@ -163,13 +163,7 @@ impl Reading {
 
     /// As fast as it goes on 64 connections.
     async fn run(&self, server: &Running, scale: &Scale, side: &mut Side) -> anyhow::Result<Outcome> {
-        let load = Load {
-            address: server.address()?,
-            connections: CONNECTIONS,
-            warm_up: scale.warm_up,
-            duration: scale.duration,
-            overload: false,
-        };
+        let load = Load::on(server.address()?, CONNECTIONS, scale);
         let before = cpu::used(server.pid()?)?;
         let outcome = load.closed(|connection| self.requests(connection)).await?;
         let used = (cpu::used(server.pid()?)? - before).as_secs_f64();

@@ -33,19 +33,14 @@ pub(crate) async fn hot_against_spread(scale: &Scale) -> anyhow::Result<Vec<Meas
 }
 
 async fn adjust(service: &Running, products: &[Uuid], scale: &Scale) -> anyhow::Result<Outcome> {
-    let load = Load {
-        address: service.address()?,
-        connections: CONNECTIONS,
-        warm_up: scale.warm_up,
-        duration: scale.duration,
-        overload: false,
-    };
+    let load = Load::on(service.address()?, CONNECTIONS, scale);
     let token = token()?;
-    load.closed(|_| adjustments(token.clone(), products.to_vec())).await
+    load.closed(|_| adjustments(&token, products)).await
 }
 
 /// Goods come in, one at a time: that is never refused.
-fn adjustments(token: String, products: Vec<Uuid>) -> Requests {
+pub(crate) fn adjustments(token: &str, products: &[Uuid]) -> Requests {
+    let (token, products) = (token.to_owned(), products.to_vec());
     let mut random = fastrand::Rng::new();
     Box::new(move |request| {
         let product = products[random.usize(..products.len())];

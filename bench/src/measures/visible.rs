@@ -111,7 +111,7 @@ async fn place(
             let _ = sender.send(Answer { order, at });
         }
     });
-    let load = Load { address, connections: CONNECTIONS, warm_up: scale.warm_up, duration: scale.duration, overload: true };
+    let load = Load { overload: true, ..Load::on(address, CONNECTIONS, scale) };
     let placing = Placing::of(products)?;
     let outcome = load.open_telling(f64::from(rate), |_| placing.requests(), answered).await?;
     let waited = tokio::task::spawn_blocking(move || watching.join()).await?;

@@ -51,7 +51,9 @@ impl Slot {
     }
 
     /// The hash with the checkpoint and what fences it: fields `rev` (revision), `offset` (the next offset to read),
-    /// `cluster` (the Kafka cluster's id), `events` (events applied), `at` (milliseconds: recording time of the last).
+    /// `cluster` (the Kafka cluster's id), `events` (events applied), `at` (milliseconds: recording time of the last),
+    /// `goal` (the offset from which on the slot is complete; empty once it is). A slot without state or without `goal`
+    /// is incomplete: what is not there is not known to be missing.
     #[must_use]
     pub fn state(&self) -> String {
         format!("{}:state", self.base)

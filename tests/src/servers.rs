@@ -177,7 +177,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again, empty.
+    /// Starts it again, empty unless there is a backup to begin with.
     pub async fn restart(&mut self) {
         self.kill();
         let child = Command::new("redis-server")
@@ -187,13 +187,58 @@ impl RedisServer {
             .spawn();
         self.child = Some(child.expect("redis-server is installed"));
         let client = redis::Client::open(self.url()).expect("a URL");
-        until("Redis answers", Duration::from_secs(10), async || client.get_multiplexed_async_connection().await.ok()).await;
+        until("Redis answers", Duration::from_secs(30), async || client.get_multiplexed_async_connection().await.ok()).await;
+        // It is read, and belongs to no other start.
+        drop(std::fs::remove_file(self.directory.path().join("dump.rdb")));
+    }
+
+    /// Writes its content to a file, as a backup does, while it goes on.
+    pub async fn back_up(&self) -> Vec<u8> {
+        let mut connection = self.connect().await;
+        let () = redis::cmd("SAVE").query_async(&mut connection).await.expect("Redis saves");
+        std::fs::read(self.directory.path().join("dump.rdb")).expect("a dump")
+    }
+
+    /// Kills it, and starts it with the content of a backup.
+    pub async fn restore(&mut self, backup: &[u8]) {
+        self.kill();
+        std::fs::write(self.directory.path().join("dump.rdb"), backup).expect("a dump");
+        self.restart().await;
+    }
+
+    /// A replica that has all that this server has now, and from now on is cut off from it.
+    pub async fn lagging_replica(&self) -> Self {
+        let replica = Self::start().await;
+        let mut connection = replica.connect().await;
+        let port = self.port.to_string();
+        let () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).query_async(&mut connection).await.expect("a replica");
+        until("the replica is in sync", Duration::from_secs(30), async || {
+            let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
+            info.contains("master_link_status:up").then_some(())
+        })
+        .await;
+        let () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut connection).await.expect("a server of its own");
+        replica
+    }
+
+    /// The server fails, and a replica takes its place, at its address.
+    pub async fn fail_over(&mut self, mut replica: Self) {
+        self.kill();
+        let mut connection = replica.connect().await;
+        let port = self.port.to_string();
+        let () = redis::cmd("CONFIG").arg("SET").arg("port").arg(port).query_async(&mut connection).await.expect("the port");
+        replica.port = self.port;
+        *self = replica;
+    }
+
+    async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url()).expect("a URL");
+        client.get_multiplexed_async_connection().await.expect("Redis answers")
     }
 
     /// Removes everything from it; what it took is given back in the background.
     pub async fn flush(&self) {
-        let client = redis::Client::open(self.url()).expect("a URL");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
+        let mut connection = self.connect().await;
         let () = redis::cmd("FLUSHALL").arg("ASYNC").query_async(&mut connection).await.expect("Redis is emptied");
     }
 }

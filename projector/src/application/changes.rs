@@ -14,6 +14,8 @@ pub struct Changes {
     pub events: u64,
     /// Milliseconds: recording time of the last event.
     pub at: i64,
+    /// The offset from which on the slot is complete; none once it is.
+    pub goal: Option<i64>,
     /// Views in their stored form.
     pub views: Vec<(StreamId, Vec<u8>)>,
     /// Index entries that ended.

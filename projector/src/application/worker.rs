@@ -1,18 +1,20 @@
 //! One partition: takes what waits, folds it, writes it, and starts over at the checkpoint when something else wrote.
 
+mod begin;
 mod fold;
 mod meters;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
-use rdkafka::{Message, message::BorrowedMessage};
+use rdkafka::Message;
 use read_model::{Generation, Slot, keys::Parked};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     cache::ViewCache,
+    changes::Changes,
     chunk::UnserialisableView,
     counters::CounterCache,
     patience::{Patience, Stopped},
@@ -20,11 +22,11 @@ use super::{
 };
 use crate::{
     failpoints,
-    inbound::source::{OffsetLost, Source},
+    inbound::source::{OffsetLost, Source, Taken},
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
-        redis::{Applied, RedisStore, SlotState},
+        redis::{Applied, RedisStore, SlotState, Step},
     },
     projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
 };
@@ -143,6 +145,10 @@ struct Worker<P: Projection> {
     rev: Option<u64>,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
+    /// The next offset to read; none before the first session. Redis has held this: if it no longer does, it was set back.
+    reached: Option<i64>,
+    /// The offset from which on the slot is complete; none once it is.
+    goal: Option<i64>,
 }
 
 impl<P: Projection> Worker<P> {
@@ -162,6 +168,8 @@ impl<P: Projection> Worker<P> {
             parked: HashMap::new(),
             rev: None,
             progress: (0, 0),
+            reached: None,
+            goal: None,
             shared,
             topic,
             status,
@@ -196,61 +204,6 @@ impl<P: Projection> Worker<P> {
         }
     }
 
-    async fn begin(&mut self, source: &Source, start: Option<SlotState>) -> Result<(), Interrupted> {
-        self.cache.clear();
-        self.counters.clear();
-        let in_place = start.is_some();
-        let (shared, slot) = (Arc::clone(&self.shared), self.slot.clone());
-        let state = match start {
-            Some(state) => state,
-            None => self.patience.until_done("redis", || shared.store.slot_state(&slot)).await?,
-        };
-        self.parked = state.parked.into_iter().collect();
-        self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
-        self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
-        let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
-        if let Some(checkpoint) = &state.checkpoint
-            && checkpoint.cluster != shared.cluster
-        {
-            return Err(Interrupted::Broken(format!(
-                "the checkpoint belongs to Kafka cluster {}, and this is {}: the read model has to be rebuilt",
-                checkpoint.cluster, shared.cluster
-            )));
-        }
-        self.check_generation(state.checkpoint.is_none()).await?;
-        let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
-        if !(low..=high).contains(&offset) {
-            return Err(Interrupted::Broken(format!(
-                "offset {offset} is to be read next, and the log has {low} to {high}: the read model has to be rebuilt"
-            )));
-        }
-        if !in_place {
-            self.patience.until_done("kafka", || source.seek(offset)).await?;
-        }
-        self.status.moved(offset, self.progress.1);
-        tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, "begins");
-        Ok(())
-    }
-
-    /// The partition must belong to the generation; and where the slot was emptied, the generations may have been too.
-    async fn check_generation(&self, is_empty: bool) -> Result<(), Interrupted> {
-        let ours = self.generation;
-        if self.partition >= ours.partitions {
-            return Err(Interrupted::Broken(format!(
-                "the read model was built from {} partitions, and this one is new: it has to be rebuilt",
-                ours.partitions
-            )));
-        }
-        if is_empty {
-            let store = &self.shared.store;
-            let live = self.patience.until_done("redis", || store.generation(self.context, ours)).await?;
-            if live != ours {
-                return Err(Interrupted::Broken(format!("generation {} is fed now, and this was {}", live.number, ours.number)));
-            }
-        }
-        Ok(())
-    }
-
     /// Handles what waits, or waits.
     async fn turn(&mut self, source: &Source) -> Result<(), Interrupted> {
         if self.patience.stop().is_cancelled() {
@@ -261,12 +214,13 @@ impl<P: Projection> Worker<P> {
         if taken.messages.is_empty() {
             if taken.at_end {
                 self.status.set_at_end(true);
+                self.complete().await?;
             }
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
         self.patience.begin_turn(&self.shared.turns).await;
-        let handled = self.handle(source, &taken.messages).await;
+        let handled = self.handle(source, &taken).await;
         self.patience.end_turn();
         handled?;
         self.status.set_at_end(taken.at_end);
@@ -285,27 +239,23 @@ impl<P: Projection> Worker<P> {
         }
     }
 
-    async fn handle(&mut self, source: &Source, messages: &[BorrowedMessage<'_>]) -> Result<(), Interrupted> {
+    async fn handle(&mut self, source: &Source, taken: &Taken<'_>) -> Result<(), Interrupted> {
         let started = std::time::Instant::now();
+        let messages = &taken.messages;
         let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
         let (mut changes, kept) = chunk.finish(offset, self.progress)?;
         self.total(&mut changes).await?;
+        changes.goal = self.goal.filter(|goal| offset < *goal && !taken.at_end);
         let shared = &self.shared;
         if !letters.is_empty() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }
         failpoints::before_apply();
-        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, &changes);
-        match self.patience.until_done("redis", writing).await? {
-            Applied::Written => {}
-            Applied::Fenced => return Err(Interrupted::Fenced),
-        }
+        self.write(&changes, self.rev.unwrap_or(0) + 1).await?;
         failpoints::after_apply();
-        self.rev = Some(self.rev.unwrap_or(0) + 1);
-        self.progress = (changes.events, changes.at);
         self.parked.extend(changes.parked);
         for (counter, total) in changes.totals {
             self.counters.put(counter, total);
@@ -316,6 +266,24 @@ impl<P: Projection> Worker<P> {
         self.status.moved(offset, changes.at);
         source.store(offset);
         self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        Ok(())
+    }
+
+    /// Writes changes if the slot is as this worker left it, and knows the slot at revision `to` then.
+    async fn write(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
+        let (shared, step) = (&self.shared, Step { from: self.rev, to });
+        let writing = || shared.store.apply(&self.slot, step, &shared.cluster, changes);
+        match self.patience.until_done("redis", writing).await? {
+            Applied::Written => {}
+            Applied::Fenced => return Err(Interrupted::Fenced),
+        }
+        if self.goal.is_some() && changes.goal.is_none() {
+            tracing::info!(parent: &self.span, kafka.offset = changes.offset, events = changes.events, "complete");
+        }
+        self.rev = Some(to);
+        self.progress = (changes.events, changes.at);
+        self.reached = Some(changes.offset);
+        self.goal = changes.goal;
         Ok(())
     }
 }

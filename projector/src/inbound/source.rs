@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
-    Message, Offset,
+    Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, base_consumer::PartitionQueue},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::BorrowedMessage,
@@ -87,6 +87,17 @@ impl Source {
     /// The first offset in the log, and the one after the last.
     pub async fn watermarks(&self) -> KafkaResult<(i64, i64)> {
         self.blocking(|consumer, topic, partition| consumer.fetch_watermarks(topic, partition, TIMEOUT)).await
+    }
+
+    /// The offset that the group has committed, if any: what Redis has held at some time, whatever it holds now.
+    pub async fn committed(&self) -> KafkaResult<Option<i64>> {
+        self.blocking(|consumer, topic, partition| {
+            let mut asked = TopicPartitionList::with_capacity(1);
+            asked.add_partition(topic, partition);
+            let committed = consumer.committed_offsets(asked, TIMEOUT)?;
+            Ok(committed.find_partition(topic, partition).and_then(|found| found.offset().to_raw()).filter(|offset| *offset >= 0))
+        })
+        .await
     }
 
     /// Notes an offset for the next commit. Nobody starts there: it is for tools that show lag.

@@ -1,10 +1,10 @@
-#!lua name=orderflow_apply_2
+#!lua name=orderflow_apply_3
 -- Writes one chunk of a projection, all or nothing. Every key is in KEYS and shares one hash tag.
 --
 -- KEYS[1] state  KEYS[2] change log  KEYS[3..] those of the operations
 -- ARGV[1] expected revision ('' for none)  ARGV[2] next revision  ARGV[3] offset  ARGV[4] cluster  ARGV[5] events
--- ARGV[6] time  ARGV[7] log entries to keep  ARGV[8] changes ('' for none)
--- ARGV[9..] operations: name, index of its (first) key, number of items, items
+-- ARGV[6] time  ARGV[7] goal ('' when the slot is complete)  ARGV[8] log entries to keep  ARGV[9] changes ('' for none)
+-- ARGV[10..] operations: name, index of its (first) key, number of items, items
 --
 -- Answers 1, or 0 when the revision is another: another projector wrote, or Redis was emptied or restored.
 
@@ -63,11 +63,12 @@ local function apply(keys, args)
   if (redis.call('HGET', keys[1], 'rev') or '') ~= args[1] then
     return 0
   end
-  redis.call('HSET', keys[1], 'rev', args[2], 'offset', args[3], 'cluster', args[4], 'events', args[5], 'at', args[6])
-  if args[8] ~= '' then
-    redis.call('XADD', keys[2], 'MAXLEN', args[7], '*', 'changes', args[8])
+  redis.call('HSET', keys[1], 'rev', args[2], 'offset', args[3], 'cluster', args[4], 'events', args[5], 'at', args[6],
+    'goal', args[7])
+  if args[9] ~= '' then
+    redis.call('XADD', keys[2], 'MAXLEN', args[8], '*', 'changes', args[9])
   end
-  local at = 9
+  local at = 10
   while args[at] do
     local count = tonumber(args[at + 2])
     operations[args[at]](keys, tonumber(args[at + 1]), args, at + 3, count)
@@ -76,4 +77,4 @@ local function apply(keys, args)
   return 1
 end
 
-redis.register_function('orderflow_apply_2', apply)
+redis.register_function('orderflow_apply_3', apply)

@@ -61,6 +61,28 @@ pub struct Checkpoint {
     pub events: u64,
     /// Milliseconds: recording time of the last event.
     pub at: i64,
+    /// Whether the slot has everything.
+    pub goal: Goal,
+}
+
+/// Whether a slot has everything that the log had when it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// An earlier version of this program wrote it, and did not say.
+    Unsaid,
+    /// It will, at this offset.
+    At(i64),
+    /// It does.
+    Reached,
+}
+
+/// From one revision of a slot to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The one that has to be there; none: the slot has to be empty.
+    pub from: Option<u64>,
+    /// The one that will be there.
+    pub to: u64,
 }
 
 /// What a worker needs to begin.
@@ -139,12 +161,12 @@ impl RedisStore {
     pub async fn slot_state(&self, slot: &Slot) -> Result<SlotState, RedisStoreError> {
         let mut pipe = redis::pipe();
         pipe.atomic();
-        pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at"]);
+        pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at", "goal"]);
         pipe.cmd("HGETALL").arg(slot.parked());
         let (fields, parked): (Vec<Option<String>>, HashMap<String, Vec<u8>>) = pipe.query_async(&mut self.connection()).await?;
         let checkpoint = match fields.as_slice() {
             [None, ..] => None,
-            [Some(rev), Some(offset), Some(cluster), Some(events), Some(at)] => {
+            [Some(rev), Some(offset), Some(cluster), Some(events), Some(at), goal] => {
                 let wrong = |_| RedisStoreError::Malformed { key: slot.state(), problem: "a field is no number".into() };
                 Some(Checkpoint {
                     rev: rev.parse().map_err(wrong)?,
@@ -152,6 +174,11 @@ impl RedisStore {
                     cluster: cluster.clone(),
                     events: events.parse().map_err(wrong)?,
                     at: at.parse().map_err(wrong)?,
+                    goal: match goal.as_deref() {
+                        None => Goal::Unsaid,
+                        Some("") => Goal::Reached,
+                        Some(goal) => Goal::At(goal.parse().map_err(wrong)?),
+                    },
                 })
             }
             _ => return Err(RedisStoreError::Malformed { key: slot.state(), problem: "a field is missing".into() }),
@@ -196,15 +223,9 @@ impl RedisStore {
         Ok(values.into_iter().map(Option::unwrap_or_default).collect())
     }
 
-    /// Writes a chunk if the slot's revision is still `rev` (none: if the slot is still empty).
-    pub async fn apply(
-        &self,
-        slot: &Slot,
-        rev: Option<u64>,
-        cluster: &str,
-        changes: &Changes,
-    ) -> Result<Applied, RedisStoreError> {
-        let call = call::build(slot, rev, cluster, self.log_changes, changes);
+    /// Writes a chunk if the slot's revision is still `step.from`.
+    pub async fn apply(&self, slot: &Slot, step: Step, cluster: &str, changes: &Changes) -> Result<Applied, RedisStoreError> {
+        let call = call::build(slot, step, cluster, self.log_changes, changes);
         let answer = call.query_async::<Value>(&mut self.connection()).await;
         let answer = match answer {
             Err(error) if is_function_missing(&error) => {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::QueryError;
-use crate::outbound::redis::{Link, View};
+use crate::outbound::redis::{Link, RedisReadError, View};
 
 /// How long a wait trusts in being woken before it looks by itself.
 const POLL: Duration = Duration::from_millis(200);
@@ -28,8 +28,15 @@ impl<F: Fn(Option<Uuid>) -> bool + Send + Sync> Sight for F {}
 
 /// The view as it is. A view out of sight is as good as missing.
 pub async fn view(link: &Link, context: Context, stream: StreamId, sight: impl Sight) -> Result<View, QueryError> {
-    let view = link.view(context, stream).await?;
-    view.filter(|view| sight(view.header.owner)).ok_or(QueryError::Missing)
+    match link.view(context, stream).await? {
+        Some(view) if sight(view.header.owner) => Ok(view),
+        Some(_) => {
+            // While views are missing for another reason, this one is too.
+            link.check_complete(context, stream).await?;
+            Err(QueryError::Missing)
+        }
+        None => Err(QueryError::Missing),
+    }
 }
 
 /// The view at `min_version` or later, waited for.
@@ -45,7 +52,12 @@ pub async fn view_at_least(
     let Freshness { min_version, wait } = freshness;
     let fits = |view: &View| view.header.version >= min_version;
     let deadline = Instant::now() + wait;
-    if let Some(view) = link.view(context, stream).await?.filter(|view| sight(view.header.owner)).filter(fits) {
+    let found = match link.view(context, stream).await {
+        // It may come while it is waited for.
+        Err(RedisReadError::Incomplete(_)) if !wait.is_zero() => None,
+        found => found?,
+    };
+    if let Some(view) = found.filter(|view| sight(view.header.owner)).filter(fits) {
         return Ok(view);
     }
     let waiting = link.wait(context, stream).await?;
@@ -69,6 +81,10 @@ pub async fn view_at_least(
             _ => {}
         }
         if Instant::now() >= deadline || link.stopping().is_cancelled() {
+            if version == 0 {
+                // Says so when the view is not there because the read model is not complete.
+                link.view(context, stream).await?;
+            }
             return Err(QueryError::Behind { version, min_version });
         }
         let next_look = deadline.min(Instant::now() + POLL);

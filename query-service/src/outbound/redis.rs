@@ -8,6 +8,7 @@
 //! [`counters`]) would be split by node; no command here touches keys of two slots.
 
 mod cache;
+mod completeness;
 mod counters;
 mod link;
 mod lists;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use events::Context;
 
 pub use cache::View;
+pub use completeness::Progress;
 pub use counters::{Leaders, ScoreBoard};
 pub use link::Link;
 pub use lists::{Bound, Direction, Member, Members, Range};
@@ -50,6 +52,9 @@ pub enum RedisReadError {
     /// The context has no generation yet.
     #[error("the read models of {0} are not built yet")]
     NotBuilt(Context),
+    /// Something that is read over, or that was not found, may be missing: a partition has not caught up since it was emptied.
+    #[error("the read models of {} are being filled again", .0.context)]
+    Incomplete(Progress),
     /// The generation that a cursor names is not the one that is read any more.
     #[error("generation {0} is not read any more")]
     GenerationGone(u32),

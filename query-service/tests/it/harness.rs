@@ -108,6 +108,9 @@ impl Shop {
     pub(crate) async fn build(&mut self, context: Context, number: u32) {
         let generation = Generation { number, partitions: 7, projection: 1 };
         self.generations.insert(context, generation);
+        for slot in generation.slots(&self.prefix, context) {
+            self.command(redis::cmd("HSET").arg(slot.state()).arg(&["goal", "", "offset", "10"])).await;
+        }
         let pointer = serde_json::to_string(&generation).unwrap();
         self.command(redis::cmd("HSET").arg(keys::generations(&self.prefix)).arg(context.name()).arg(pointer)).await;
         eventually(async || self.link.members(context, Some(number)).await.is_ok()).await;

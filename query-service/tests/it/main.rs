@@ -10,5 +10,6 @@ mod faults;
 mod harness;
 mod lists;
 mod process;
+mod rebuilding;
 mod stats;
 mod waiting;

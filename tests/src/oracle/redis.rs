@@ -64,7 +64,8 @@ pub(super) async fn checkpoints(stack: &Stack, context: Context) -> Option<Vec<O
 pub(super) fn behind(checkpoints: &[Option<i64>], records: &[Record]) -> Vec<(i32, Option<i64>, Option<i64>)> {
     let due = |partition| records.iter().filter(|record| record.partition == partition).map(|record| record.offset + 1).max();
     let each = (0..PARTITIONS).zip(checkpoints).map(|(partition, at)| (partition, *at, due(partition)));
-    each.filter(|(_, at, due)| at != due).collect()
+    // A partition without records has a checkpoint too, once it was looked at.
+    each.filter(|(_, at, due)| at.unwrap_or(0) != due.unwrap_or(0)).collect()
 }
 
 /// Reads every key.
@@ -208,6 +209,9 @@ fn check_slots(stack: &Stack, contexts: &[Found], views: &Views, held: &Keys, fi
             findings.push(format!("redis: the checkpoint of {context}/{partition} is {at:?}, and should be {due:?}"));
         }
         for partition in 0..PARTITIONS {
+            if let Some(goal) = field(&key(partition), "goal").filter(|goal| !goal.is_empty()) {
+                findings.push(format!("redis: {context}/{partition} has everything, and says that it is complete at {goal}"));
+            }
             let here = views.iter().filter(|((of, stream), _)| of == context && self::partition(*stream) == partition);
             let events: u64 = here.clone().map(|(_, view)| view.events).sum();
             let counted = field(&key(partition), "events").and_then(|events| events.parse().ok()).unwrap_or(0);

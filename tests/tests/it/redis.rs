@@ -1,12 +1,26 @@
-//! Redis is emptied, and comes back empty.
+//! Redis is emptied, comes back empty, with an old backup, or as a replica that lags: with commands and reads going on.
 
-use system_tests::{Oracle, Plan, Stack, load::Load};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use system_tests::{Client, Context, Oracle, Plan, Stack, load::Load};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn an_emptied_redis_is_filled_again_while_commands_go_on() {
     let mut stack = Stack::start(Plan { own_redis: true, ..Plan::default() }).await;
     let mut load = Load::begin(&stack.client(), 41, 8).await;
     load.accepts(200).await;
+    let watch = Watch::begin(&stack.client());
+    load.accepts(20).await;
     stack.own_redis().flush().await;
     load.accepts(100).await;
     // Again in the midst of the recovery, and once with nothing under way.
@@ -16,6 +30,7 @@ async fn an_emptied_redis_is_filled_again_while_commands_go_on() {
     Oracle::of(&stack).verify().await;
     stack.own_redis().flush().await;
     Oracle::of(&stack).verify().await;
+    watch.end().await;
 }
 
 #[tokio::test]
@@ -23,6 +38,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_filled_again() {
     let mut stack = Stack::start(Plan { own_redis: true, projectors: 2, ..Plan::default() }).await;
     let mut load = Load::begin(&stack.client(), 42, 8).await;
     load.accepts(200).await;
+    let watch = Watch::begin(&stack.client());
     stack.own_redis().kill();
     // Commands go on, and reads say that it is not their fault, soon.
     load.accepts(100).await;
@@ -32,4 +48,84 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_filled_again() {
     load.accepts(100).await;
     load.finish().await;
     Oracle::of(&stack).verify().await;
+    watch.end().await;
+}
+
+#[tokio::test]
+async fn a_redis_restored_from_an_old_backup_catches_up() {
+    let mut stack = Stack::start(Plan { own_redis: true, ..Plan::default() }).await;
+    let mut load = Load::begin(&stack.client(), 43, 8).await;
+    load.accepts(150).await;
+    let backup = stack.own_redis().back_up().await;
+    load.accepts(150).await;
+    stack.own_redis().restore(&backup).await;
+    load.accepts(100).await;
+    load.finish().await;
+    Oracle::of(&stack).verify().await;
+    // And with nothing going on: nobody writes, so the projector has to look.
+    stack.own_redis().restore(&backup).await;
+    Oracle::of(&stack).verify().await;
+    // And while the projector is away: only Kafka knows how far Redis had been.
+    stack.projectors[0].kill();
+    stack.own_redis().restore(&backup).await;
+    stack.projectors[0].start().await;
+    Oracle::of(&stack).verify().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_takes_over_and_catches_up() {
+    let mut stack = Stack::start(Plan { own_redis: true, projectors: 2, ..Plan::default() }).await;
+    let mut load = Load::begin(&stack.client(), 44, 8).await;
+    load.accepts(150).await;
+    let replica = stack.own_redis().lagging_replica().await;
+    load.accepts(100).await;
+    stack.own_redis().fail_over(replica).await;
+    load.accepts(100).await;
+    load.finish().await;
+    Oracle::of(&stack).verify().await;
+}
+
+/// Reads what exists, over and over: once it was seen it is never said to be missing, and no list is short of it.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    watching: JoinHandle<()>,
+}
+
+impl Watch {
+    fn begin(client: &Client) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let watching = tokio::spawn(watch(client.clone(), Arc::clone(&stop)));
+        Self { stop, watching }
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.watching.await.unwrap();
+    }
+}
+
+async fn watch(client: Client, stop: Arc<AtomicBool>) {
+    let (mut seen, mut listed) = (BTreeSet::new(), BTreeSet::new());
+    while !stop.load(Ordering::Relaxed) {
+        let entries = client.ledger().entries();
+        let orders: BTreeSet<Uuid> =
+            entries.iter().filter(|entry| entry.context == Context::Orders).map(|entry| entry.id).collect();
+        for id in orders {
+            let (status, _, body) = client.read(&format!("/v1/orders/{id}")).await.unwrap();
+            match status {
+                200 => drop(seen.insert(id)),
+                404 => assert!(!seen.contains(&id), "{id} was there, and is said not to exist"),
+                _ => assert_eq!(status, 503, "{}", String::from_utf8_lossy(&body)),
+            }
+        }
+        let (status, _, body) = client.read("/v1/orders?limit=200").await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        if status == 200 && body["next"].is_null() {
+            let now: BTreeSet<_> = body["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()).collect();
+            assert!(listed.is_subset(&now), "the list lacks {:?}", listed.difference(&now));
+            listed = now;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!seen.is_empty() && !listed.is_empty(), "something was watched");
 }

@@ -6,13 +6,14 @@ use events::StreamId;
 use read_model::{Slot, keys::Parked, stats};
 use redis::Cmd;
 
+use super::Step;
 use crate::{
     application::changes::Changes,
     projections::{Counter, IndexName},
 };
 
 /// The function's name; rises with any change of `apply.lua`, so that old and new processes can run side by side.
-const FUNCTION: &str = "orderflow_apply_2";
+const FUNCTION: &str = "orderflow_apply_3";
 
 /// Items of one operation, even because some are pairs. Lua's stack holds 8,000 values, and an item becomes two at most.
 const ITEMS: usize = 2_000;
@@ -26,7 +27,7 @@ struct Operations<'a> {
     args: Vec<Cow<'a, [u8]>>,
 }
 
-pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: NonZeroUsize, changes: &Changes) -> Cmd {
+pub(super) fn build(slot: &Slot, step: Step, cluster: &str, log_changes: NonZeroUsize, changes: &Changes) -> Cmd {
     let mut operations = Operations::default();
     operations.views(slot, &changes.views);
     operations.entries("remove", slot, &changes.removed);
@@ -42,14 +43,15 @@ pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: N
     let entries = (log_changes.get() / changes.log.len().max(1)).max(1);
     let keys = operations.keys.iter().map(String::len).sum::<usize>();
     let args = operations.args.iter().map(|arg| arg.len()).sum::<usize>();
-    let mut call = Cmd::with_capacity(operations.keys.len() + operations.args.len() + 13, keys + args + log.len() + 256);
+    let mut call = Cmd::with_capacity(operations.keys.len() + operations.args.len() + 14, keys + args + log.len() + 256);
     call.arg("FCALL").arg(FUNCTION).arg(operations.keys.len() + FIXED_KEYS);
     call.arg(slot.state()).arg(slot.log());
     for key in &operations.keys {
         call.arg(key);
     }
-    call.arg(rev.map_or_else(String::new, |rev| rev.to_string())).arg(rev.unwrap_or(0) + 1);
-    call.arg(changes.offset).arg(cluster).arg(changes.events).arg(changes.at).arg(entries).arg(log);
+    call.arg(step.from.map_or_else(String::new, |rev| rev.to_string())).arg(step.to);
+    call.arg(changes.offset).arg(cluster).arg(changes.events).arg(changes.at);
+    call.arg(changes.goal.map_or_else(String::new, |goal| goal.to_string())).arg(entries).arg(log);
     for arg in &operations.args {
         call.arg(arg.as_ref());
     }

@@ -59,6 +59,20 @@ impl From<RedisReadError> for Problem {
                 .with_member("context", context.name())
                 .with_retry_after(RETRY_AFTER)
             }
+            RedisReadError::Incomplete(progress) => {
+                let context = progress.context;
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "rebuilding",
+                    "The read models are being built",
+                    format!("The read model of {context} is being filled again; what is there already can be read by its id."),
+                )
+                .with_member("context", context.name())
+                .with_member("done", progress.done)
+                .with_member("to_do", progress.to_do)
+                .with_member("percent", progress.percent())
+                .with_retry_after(RETRY_AFTER)
+            }
             RedisReadError::GenerationGone(_) => Self::new(
                 StatusCode::GONE,
                 "cursor-expired",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ::redis::{FromRedisValue, Pipeline};
 use events::{Context, Currency, ProductId};
 use read_model::{
     Slot,
@@ -34,13 +35,20 @@ impl Link {
 }
 
 impl ScoreBoard<'_> {
+    /// Fails unless all orders are there.
+    async fn whole<T: FromRedisValue>(&self, commands: impl FnOnce(&mut Pipeline)) -> Result<T, RedisReadError> {
+        self.link.run_whole(Context::Orders, &self.slots, commands).await
+    }
+
     /// Every day's counters, partition by partition; a field may come once a partition.
     pub async fn days(&self) -> Result<Vec<(DayField, i64)>, RedisReadError> {
-        let mut pipeline = ::redis::pipe();
-        for slot in &self.slots {
-            pipeline.cmd("HGETALL").arg(slot.counters(DAYS));
-        }
-        let partitions: Vec<HashMap<String, i64>> = self.link.run(&pipeline).await?;
+        let partitions: Vec<HashMap<String, i64>> = self
+            .whole(|pipeline| {
+                for slot in &self.slots {
+                    pipeline.cmd("HGETALL").arg(slot.counters(DAYS));
+                }
+            })
+            .await?;
         let parse = |(field, count): (String, i64)| match DayField::parse(&field) {
             Some(parsed) => Ok((parsed, count)),
             None => Err(RedisReadError::Malformed(format!("statistics field {field}"))),
@@ -50,12 +58,14 @@ impl ScoreBoard<'_> {
 
     /// The `depth` products of most pieces in each partition.
     pub async fn leaders(&self, depth: usize) -> Result<Leaders, RedisReadError> {
-        let mut pipeline = ::redis::pipe();
-        for slot in &self.slots {
-            pipeline.cmd("ZREVRANGE").arg(slot.counters(PRODUCT_UNITS)).arg(0).arg(depth.saturating_sub(1));
-            pipeline.arg("WITHSCORES");
-        }
-        let partitions: Vec<Vec<(String, f64)>> = self.link.run(&pipeline).await?;
+        let partitions: Vec<Vec<(String, f64)>> = self
+            .whole(|pipeline| {
+                for slot in &self.slots {
+                    pipeline.cmd("ZREVRANGE").arg(slot.counters(PRODUCT_UNITS)).arg(0).arg(depth.saturating_sub(1));
+                    pipeline.arg("WITHSCORES");
+                }
+            })
+            .await?;
         let mut leaders = Leaders::default();
         for partition in partitions {
             // A partition that gave fewer has no others: what it did not name, it does not have.
@@ -80,11 +90,13 @@ impl ScoreBoard<'_> {
             return Ok(Vec::new());
         }
         let members: Vec<String> = products.iter().map(|product| product.0.simple().to_string()).collect();
-        let mut pipeline = ::redis::pipe();
-        for slot in &self.slots {
-            pipeline.cmd("ZMSCORE").arg(slot.counters(PRODUCT_UNITS)).arg(&members);
-        }
-        let partitions: Vec<Vec<Option<f64>>> = self.link.run(&pipeline).await?;
+        let partitions: Vec<Vec<Option<f64>>> = self
+            .whole(|pipeline| {
+                for slot in &self.slots {
+                    pipeline.cmd("ZMSCORE").arg(slot.counters(PRODUCT_UNITS)).arg(&members);
+                }
+            })
+            .await?;
         Ok(sums(products.len(), partitions.into_iter().map(|scores| scores.into_iter().map(|score| score.map_or(0, whole)))))
     }
 
@@ -95,11 +107,13 @@ impl ScoreBoard<'_> {
         if fields.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = ::redis::pipe();
-        for slot in &self.slots {
-            pipeline.cmd("HMGET").arg(slot.counters(PRODUCT_REVENUE)).arg(&fields);
-        }
-        let partitions: Vec<Vec<Option<i64>>> = self.link.run(&pipeline).await?;
+        let partitions: Vec<Vec<Option<i64>>> = self
+            .whole(|pipeline| {
+                for slot in &self.slots {
+                    pipeline.cmd("HMGET").arg(slot.counters(PRODUCT_REVENUE)).arg(&fields);
+                }
+            })
+            .await?;
         Ok(sums(fields.len(), partitions.into_iter().map(|amounts| amounts.into_iter().map(Option::unwrap_or_default))))
     }
 }

@@ -1,6 +1,6 @@
 //! Pages of index members, merged over the partitions, and the views that they name.
 
-use ::redis::Pipeline;
+use ::redis::{FromRedisValue, Pipeline};
 use events::{Context, StreamId};
 use read_model::{Generation, Slot};
 
@@ -82,8 +82,13 @@ impl Members<'_> {
         self.generation.number
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.generation.slots(&self.link.settings().prefix, self.context)
+    fn slots(&self) -> Vec<Slot> {
+        self.generation.slots(&self.link.settings().prefix, self.context).collect()
+    }
+
+    /// Fails unless all of the context is there.
+    async fn whole<T: FromRedisValue>(&self, slots: &[Slot], commands: impl FnOnce(&mut Pipeline)) -> Result<T, RedisReadError> {
+        self.link.run_whole(self.context, slots, commands).await
     }
 
     fn slot_of(&self, stream: StreamId) -> Slot {
@@ -93,17 +98,20 @@ impl Members<'_> {
     /// The first `count` members of the index over all partitions.
     pub async fn range(&self, index: &str, range: &Range, count: usize) -> Result<Vec<Member>, RedisReadError> {
         let (min, max) = (range.min.argument(b"-"), range.max.argument(b"+"));
-        let mut pipeline = ::redis::pipe();
-        for slot in self.slots() {
-            let command = pipeline.cmd("ZRANGE").arg(slot.index(index));
-            match range.direction {
-                Direction::Ascending => command.arg(&min).arg(&max).arg("BYLEX"),
-                Direction::Descending => command.arg(&max).arg(&min).arg("BYLEX").arg("REV"),
-            };
-            // Any partition may hold all of the page.
-            command.arg("LIMIT").arg(0).arg(count);
-        }
-        let partitions: Vec<Vec<Member>> = self.link.run(&pipeline).await?;
+        let slots = self.slots();
+        let partitions: Vec<Vec<Member>> = self
+            .whole(&slots, |pipeline| {
+                for slot in &slots {
+                    let command = pipeline.cmd("ZRANGE").arg(slot.index(index));
+                    match range.direction {
+                        Direction::Ascending => command.arg(&min).arg(&max).arg("BYLEX"),
+                        Direction::Descending => command.arg(&max).arg(&min).arg("BYLEX").arg("REV"),
+                    };
+                    // Any partition may hold all of the page.
+                    command.arg("LIMIT").arg(0).arg(count);
+                }
+            })
+            .await?;
         let mut members = partitions.concat();
         // A stable sort finds the sorted runs of the partitions and merges them.
         members.sort();
@@ -116,27 +124,30 @@ impl Members<'_> {
 
     /// How many members each of the indexes has.
     pub async fn sizes<const N: usize>(&self, indexes: [&str; N]) -> Result<[u64; N], RedisReadError> {
-        let mut pipeline = ::redis::pipe();
-        for slot in self.slots() {
-            for index in indexes {
-                pipeline.cmd("ZCARD").arg(slot.index(index));
-            }
-        }
-        let counts: Vec<u64> = self.link.run(&pipeline).await?;
+        let slots = self.slots();
+        let counts: Vec<u64> = self
+            .whole(&slots, |pipeline| {
+                for index in slots.iter().flat_map(|slot| indexes.map(|index| slot.index(index))) {
+                    pipeline.cmd("ZCARD").arg(index);
+                }
+            })
+            .await?;
         let (per_slot, _) = counts.as_chunks::<N>();
         Ok(std::array::from_fn(|index| per_slot.iter().map(|counts| counts[index]).sum()))
     }
 
     /// For each of `members`, given with the stream that it names: whether the index has it too.
     pub async fn contains(&self, index: &str, members: &[(Member, StreamId)]) -> Result<Vec<bool>, RedisReadError> {
-        let mut pipeline = ::redis::pipe();
-        for (member, stream) in members {
-            pipeline.cmd("ZSCORE").arg(self.slot_of(*stream).index(index)).arg(member);
-        }
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        let scores: Vec<Option<f64>> = self.link.run(&pipeline).await?;
+        let scores: Vec<Option<f64>> = self
+            .whole(&self.slots(), |pipeline| {
+                for (member, stream) in members {
+                    pipeline.cmd("ZSCORE").arg(self.slot_of(*stream).index(index)).arg(member);
+                }
+            })
+            .await?;
         Ok(scores.iter().map(Option::is_some).collect())
     }
 
@@ -150,16 +161,23 @@ impl Members<'_> {
             pipeline.cmd("GET").arg(self.slot_of(*stream).view(*stream));
         }
         let stored: Vec<Option<Vec<u8>>> = self.link.run(&pipeline).await?;
+        if stored.iter().any(Option::is_none) {
+            // Views are not deleted one by one: perhaps all of them were, after the members were read.
+            self.whole::<Vec<()>>(&self.slots(), |_| ()).await?;
+        }
         stored.into_iter().flatten().map(View::decode).collect()
     }
 
     /// The streams that own a unique value.
     pub async fn owners(&self, kind: &str, value: &str) -> Result<Vec<StreamId>, RedisReadError> {
-        let mut pipeline = ::redis::pipe();
-        for slot in self.slots() {
-            pipeline.cmd("HGET").arg(slot.owners(kind)).arg(value);
-        }
-        let owners: Vec<Option<String>> = self.link.run(&pipeline).await?;
+        let slots = self.slots();
+        let owners: Vec<Option<String>> = self
+            .whole(&slots, |pipeline| {
+                for slot in &slots {
+                    pipeline.cmd("HGET").arg(slot.owners(kind)).arg(value);
+                }
+            })
+            .await?;
         let parse = |owner: &String| {
             StreamId::try_parse(owner).map_err(|error| RedisReadError::Malformed(format!("owner of a {kind}: {error}")))
         };

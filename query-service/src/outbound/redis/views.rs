@@ -6,6 +6,7 @@ use read_model::{Generation, keys::Parked};
 
 use super::{
     Link, RedisReadError, View,
+    completeness::{self, Said},
     session::{Session, is_lost_connection},
     view_key::ViewKey,
     waiters::Place,
@@ -67,7 +68,37 @@ impl Link {
         // Before saying that it is not there: a flush or a switch may have come between the pointer and the view.
         let settled = session.settled_generations().await?;
         let generation = settled.of(context)?;
-        if *settled == *resolved { Ok(None) } else { self.load(session, context, generation, stream).await }
+        if *settled != *resolved
+            && let Some(view) = self.load(session, context, generation, stream).await?
+        {
+            return Ok(Some(view));
+        }
+        self.absent(context, generation, stream).await
+    }
+
+    /// Fails when a view that is not found where this one is might only be missing.
+    pub async fn check_complete(&self, context: Context, stream: StreamId) -> Result<(), RedisReadError> {
+        let generation = self.session().await?.generations()?.of(context)?;
+        let slot = generation.slot_of(&self.settings().prefix, context, stream);
+        self.run_whole::<Vec<()>>(context, &[slot], |_| ()).await.map(drop)
+    }
+
+    /// Asks again for a view that was not there, together with whether that means anything.
+    async fn absent(&self, context: Context, generation: Generation, stream: StreamId) -> Result<Option<View>, RedisReadError> {
+        let slot = generation.slot_of(&self.settings().prefix, context, stream);
+        let mut pipeline = ::redis::pipe();
+        pipeline.atomic();
+        completeness::ask(&mut pipeline, &slot);
+        pipeline.cmd("GET").arg(slot.view(stream));
+        let (said, stored): (Said, Option<Vec<u8>>) = self.run(&pipeline).await?;
+        match stored {
+            Some(stored) => View::decode(stored).map(Some),
+            None if said.is_complete() => Ok(None),
+            None => {
+                let slots: Vec<_> = generation.slots(&self.settings().prefix, context).collect();
+                Err(self.incomplete(context, &slots).await)
+            }
+        }
     }
 
     async fn load(

@@ -1,0 +1,127 @@
+//! Where a session begins: at the checkpoint in Redis, with what has to come before the slot is complete.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use super::{Interrupted, Worker};
+use crate::{
+    application::changes::Changes,
+    inbound::source::Source,
+    outbound::redis::{Checkpoint, Goal, SlotState},
+    projections::Projection,
+};
+
+impl<P: Projection> Worker<P> {
+    pub(super) async fn begin(&mut self, source: &Source, start: Option<SlotState>) -> Result<(), Interrupted> {
+        self.cache.clear();
+        self.counters.clear();
+        let in_place = start.is_some();
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot.clone());
+        let state = match start {
+            Some(state) => state,
+            None => self.patience.until_done("redis", || shared.store.slot_state(&slot)).await?,
+        };
+        self.parked = state.parked.into_iter().collect();
+        self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
+        self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
+        let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
+        if let Some(checkpoint) = &state.checkpoint
+            && checkpoint.cluster != shared.cluster
+        {
+            return Err(Interrupted::Broken(format!(
+                "the checkpoint belongs to Kafka cluster {}, and this is {}: the read model has to be rebuilt",
+                checkpoint.cluster, shared.cluster
+            )));
+        }
+        self.check_generation(state.checkpoint.is_none()).await?;
+        let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
+        if !(low..=high).contains(&offset) {
+            return Err(Interrupted::Broken(format!(
+                "offset {offset} is to be read next, and the log has {low} to {high}: the read model has to be rebuilt"
+            )));
+        }
+        if !in_place {
+            self.patience.until_done("kafka", || source.seek(offset)).await?;
+        }
+        self.aim(source, state.checkpoint.as_ref(), high).await?;
+        self.reached = Some(offset);
+        self.status.moved(offset, self.progress.1);
+        tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, kafka.goal = self.goal, "begins");
+        Ok(())
+    }
+
+    /// Finds out whether the slot has everything, and writes down what it lacks before anything else, so that readers know
+    /// what its silence is worth.
+    async fn aim(&mut self, source: &Source, checkpoint: Option<&Checkpoint>, high: i64) -> Result<(), Interrupted> {
+        let offset = checkpoint.map_or(0, |checkpoint| checkpoint.offset);
+        let said = checkpoint.map_or(Goal::Unsaid, |checkpoint| checkpoint.goal);
+        self.goal = match said {
+            Goal::Unsaid => Some(high),
+            Goal::At(goal) => Some(goal),
+            Goal::Reached if offset < high && self.has_been_at(source).await > offset => {
+                tracing::warn!(parent: &self.span, kafka.offset = offset, "Redis was set back: it lacks what it had");
+                Some(high)
+            }
+            Goal::Reached => None,
+        }
+        .filter(|goal| offset < *goal);
+        let is_said = match said {
+            Goal::Unsaid => false,
+            Goal::At(goal) => self.goal == Some(goal),
+            Goal::Reached => self.goal.is_none(),
+        };
+        if is_said {
+            return Ok(());
+        }
+        let changes = self.nothing(offset, self.goal);
+        // Far from any revision that another line of this slot's history has reached: a worker that sleeps with a revision
+        // from before Redis was emptied or set back does not find it again.
+        let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0);
+        self.write(&changes, now.max(self.rev.unwrap_or(0) + 1)).await
+    }
+
+    /// The offset that Redis has held at some time, as this worker or the group knows.
+    async fn has_been_at(&self, source: &Source) -> i64 {
+        match self.reached {
+            Some(reached) => reached,
+            // Only a better guess: without an answer the slot passes for what it says it is.
+            None => source.committed().await.ok().flatten().unwrap_or(0),
+        }
+    }
+
+    /// Notes that the slot has all that there is.
+    pub(super) async fn complete(&mut self) -> Result<(), Interrupted> {
+        match (self.goal, self.reached) {
+            (Some(_), Some(offset)) => {
+                let changes = self.nothing(offset, None);
+                self.write(&changes, self.rev.unwrap_or(0) + 1).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// No change but of the goal.
+    fn nothing(&self, offset: i64, goal: Option<i64>) -> Changes {
+        Changes { offset, events: self.progress.0, at: self.progress.1, goal, ..Changes::default() }
+    }
+
+    /// The partition must belong to the generation; and where the slot was emptied, the generations may have been too.
+    async fn check_generation(&self, is_empty: bool) -> Result<(), Interrupted> {
+        let ours = self.generation;
+        if self.partition >= ours.partitions {
+            return Err(Interrupted::Broken(format!(
+                "the read model was built from {} partitions, and this one is new: it has to be rebuilt",
+                ours.partitions
+            )));
+        }
+        if is_empty {
+            let store = &self.shared.store;
+            let live = self.patience.until_done("redis", || store.generation(self.context, ours)).await?;
+            if live != ours {
+                return Err(Interrupted::Broken(format!("generation {} is fed now, and this was {}", live.number, ours.number)));
+            }
+        }
+        Ok(())
+    }
+}

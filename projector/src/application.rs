@@ -4,6 +4,7 @@ pub mod cache;
 pub mod changes;
 pub mod chunk;
 pub mod counters;
+pub mod failure;
 pub mod letters;
 pub mod patience;
 pub mod status;

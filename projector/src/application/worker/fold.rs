@@ -16,6 +16,7 @@ use crate::{
     application::{
         changes::Changes,
         chunk::Chunk,
+        failure::Failure,
         letters::{DeadLetter, Position, headers_of},
     },
     projections::Projection,
@@ -70,7 +71,8 @@ impl<P: Projection> Worker<P> {
                 }
                 (Ok(_), None) => folding.duplicates += 1,
                 (Err(cause), _) => {
-                    let letter = self.letter(None, Origin::Record(record.message), cause.clone());
+                    let failure = Failure::new(self.context, "", cause.clone());
+                    let letter = self.letter(None, Origin::Record(record.message), failure);
                     folding.letters.push(letter);
                 }
             }
@@ -206,13 +208,17 @@ impl<P: Projection> Worker<P> {
     }
 
     fn park(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>, cause: String) {
-        let Envelope { stream_id: stream, version, .. } = *incoming.envelope;
+        let Envelope { stream_id: stream, version, ref event_type, .. } = *incoming.envelope;
         tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
-        folding.chunk.park(stream, version, &cause, Utc::now().timestamp_millis());
-        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, cause));
+        let mut failure = Failure::new(self.context, event_type, cause);
+        if let Some(parked) = folding.chunk.parked(stream) {
+            failure.fingerprint.clone_from(&parked.fingerprint);
+        }
+        folding.chunk.park(stream, version, &failure, Utc::now().timestamp_millis());
+        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, failure));
     }
 
-    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, cause: String) -> DeadLetter {
+    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, failure: Failure) -> DeadLetter {
         let (key, headers, value) = match origin {
             Origin::Record(message) => {
                 let headers = message.headers().into_iter().flat_map(Headers::iter);
@@ -226,7 +232,9 @@ impl<P: Projection> Worker<P> {
         };
         let offset = origin.message().offset();
         let position = Position { topic: self.topic.clone(), partition: self.partition, offset };
-        DeadLetter { key, headers, value, cause, projection: (self.context, P::VERSION), position, event, at: Utc::now() }
+        let Failure { cause, fingerprint, .. } = failure;
+        let projection = (self.context, P::VERSION);
+        DeadLetter { key, headers, value, cause, fingerprint, projection, position, event, at: Utc::now() }
     }
 }
 

@@ -6,6 +6,8 @@ pub mod chunk;
 pub mod counters;
 pub mod failure;
 pub mod letters;
+pub mod operating;
 pub mod patience;
+pub mod redrive;
 pub mod status;
 pub mod worker;

@@ -26,9 +26,15 @@ impl Generation {
     /// The slot that holds a stream's view.
     #[must_use]
     pub fn slot_of(&self, prefix: &str, context: Context, stream: StreamId) -> Slot {
+        Slot::new(prefix, *self, context, self.partition_of(stream))
+    }
+
+    /// The partition that a stream's events are in.
+    #[must_use]
+    pub fn partition_of(&self, stream: StreamId) -> u32 {
         let mut buffer = Uuid::encode_buffer();
         let key = stream.hyphenated().encode_lower(&mut buffer);
-        Slot::new(prefix, *self, context, partition::partition_of(key.as_bytes(), self.partitions))
+        partition::partition_of(key.as_bytes(), self.partitions)
     }
 
     /// Every slot of the generation, by partition.

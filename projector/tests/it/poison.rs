@@ -15,20 +15,20 @@ use super::{
     world::{World, eventually, headers_as, order},
 };
 
-struct Letter {
+pub(crate) struct Letter {
     key: String,
     value: Vec<u8>,
     headers: Vec<(String, String)>,
 }
 
 impl Letter {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
 /// All letters there are; waits until there are as many as expected, and a little for more than that.
-fn letters(world: &World, expected: usize) -> Vec<Letter> {
+pub(crate) fn letters(world: &World, expected: usize) -> Vec<Letter> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &world.brokers)
         .set("group.id", format!("{}-reader", world.prefix))

@@ -19,6 +19,8 @@ use crate::{
         failure::Failure,
         letters::{DeadLetter, Position, headers_of},
     },
+    failpoints,
+    outbound::command_service::CommandServiceError,
     projections::Projection,
 };
 
@@ -121,10 +123,26 @@ impl<P: Projection> Worker<P> {
         Ok(())
     }
 
-    async fn fetch_keys(&mut self, mut wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+    /// The keys with these ids, as far as they are not here; one attempt.
+    pub(super) async fn try_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), CommandServiceError> {
+        let wanted = self.unknown_keys(wanted);
+        if !wanted.is_empty() {
+            for (id, key) in self.shared.commands.personal_keys(&wanted).await? {
+                self.keys.insert(id, key);
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_keys(&mut self, mut wanted: Vec<Uuid>) -> Vec<Uuid> {
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|id| !self.keys.contains(*id));
+        wanted
+    }
+
+    async fn fetch_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+        let wanted = self.unknown_keys(wanted);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -189,6 +207,7 @@ impl<P: Projection> Worker<P> {
     /// Folds the stream's next event, or parks it.
     fn step(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>) {
         let envelope = incoming.envelope;
+        failpoints::fold(envelope.stream_id, envelope.version);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let trace = envelope.traceparent.as_deref().and_then(|text| text.parse::<service_kit::trace::TraceContext>().ok());
             tracing::debug!(

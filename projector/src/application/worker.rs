@@ -3,19 +3,21 @@
 mod begin;
 mod fold;
 mod meters;
+mod redrive;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use rdkafka::Message;
 use read_model::{Generation, Slot, keys::Parked};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     cache::ViewCache,
     changes::Changes,
-    chunk::UnserialisableView,
+    chunk::{Kept, UnserialisableView},
     counters::CounterCache,
     patience::{Patience, Stopped},
     status::PartitionStatus,
@@ -53,6 +55,8 @@ pub struct Shared {
     pub limits: Limits,
     /// How many chunks are worked on at a time.
     pub turns: Arc<Semaphore>,
+    /// This run of this process.
+    pub run: Uuid,
 }
 
 /// Bounds of a worker.
@@ -143,10 +147,12 @@ struct Worker<P: Projection> {
     parked: HashMap<StreamId, Parked>,
     /// The revision left in Redis; none for an empty slot.
     rev: Option<u64>,
+    /// The next offset to read. Redis has held it: if it no longer does, it was set back.
+    offset: i64,
+    /// When requests of operators were last looked for.
+    looked: Option<Instant>,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
-    /// The next offset to read; none before the first session. Redis has held this: if it no longer does, it was set back.
-    reached: Option<i64>,
     /// The offset from which on the slot is complete; none once it is.
     goal: Option<i64>,
 }
@@ -167,8 +173,9 @@ impl<P: Projection> Worker<P> {
             keys: KeyRing::default(),
             parked: HashMap::new(),
             rev: None,
+            offset: 0,
+            looked: None,
             progress: (0, 0),
-            reached: None,
             goal: None,
             shared,
             topic,
@@ -204,11 +211,12 @@ impl<P: Projection> Worker<P> {
         }
     }
 
-    /// Handles what waits, or waits.
+    /// Does what operators ask for and handles what waits, or waits.
     async fn turn(&mut self, source: &Source) -> Result<(), Interrupted> {
         if self.patience.stop().is_cancelled() {
             return Err(Interrupted::Stopped);
         }
+        self.serve().await?;
         let limits = self.shared.limits;
         let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
@@ -245,32 +253,45 @@ impl<P: Projection> Worker<P> {
         let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
-        let (mut changes, kept) = chunk.finish(offset, self.progress)?;
-        self.total(&mut changes).await?;
-        changes.goal = self.goal.filter(|goal| offset < *goal && !taken.at_end);
+        let (changes, kept) = chunk.finish(offset, self.progress)?;
         let shared = &self.shared;
         if !letters.is_empty() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }
+        self.write(changes, kept).await?;
+        source.store(offset);
+        if taken.at_end {
+            self.complete().await?;
+        }
+        self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        Ok(())
+    }
+
+    /// Writes changes that were folded on the revision that this worker left, and remembers what Redis has now.
+    async fn write(&mut self, mut changes: Changes, kept: Vec<Kept<P>>) -> Result<(), Interrupted> {
+        self.total(&mut changes).await?;
+        changes.goal = self.goal.filter(|goal| changes.offset < *goal);
         failpoints::before_apply();
-        self.write(&changes, self.rev.unwrap_or(0) + 1).await?;
+        self.put(&changes, self.rev.unwrap_or(0) + 1).await?;
         failpoints::after_apply();
-        self.parked.extend(changes.parked);
+        if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
+            self.parked.extend(changes.parked);
+            changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
+            self.status.set_parked(&self.parked);
+        }
         for (counter, total) in changes.totals {
             self.counters.put(counter, total);
         }
         for (stream, view) in kept {
             self.cache.put(stream, view);
         }
-        self.status.moved(offset, changes.at);
-        source.store(offset);
-        self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        self.status.moved(changes.offset, changes.at);
         Ok(())
     }
 
     /// Writes changes if the slot is as this worker left it, and knows the slot at revision `to` then.
-    async fn write(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
+    async fn put(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
         let (shared, step) = (&self.shared, Step { from: self.rev, to });
         let writing = || shared.store.apply(&self.slot, step, &shared.cluster, changes);
         match self.patience.until_done("redis", writing).await? {
@@ -282,7 +303,7 @@ impl<P: Projection> Worker<P> {
         }
         self.rev = Some(to);
         self.progress = (changes.events, changes.at);
-        self.reached = Some(changes.offset);
+        self.offset = changes.offset;
         self.goal = changes.goal;
         Ok(())
     }

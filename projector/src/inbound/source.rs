@@ -100,9 +100,10 @@ impl Source {
         .await
     }
 
-    /// Notes an offset for the next commit. Nobody starts there: it is for tools that show lag.
+    /// Notes the offset to read next for the next commit. Nobody starts there: it is for tools that show lag.
     pub fn store(&self, offset: i64) {
-        if let Err(error) = self.consumer.store_offset(&self.topic, self.partition, offset) {
+        // librdkafka wants the offset of the last record, and commits the one after it.
+        if let Err(error) = self.consumer.store_offset(&self.topic, self.partition, offset - 1) {
             tracing::debug!(kafka.topic = self.topic, kafka.partition = self.partition, %error, "offset not stored");
         }
     }

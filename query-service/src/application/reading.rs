@@ -76,7 +76,7 @@ pub async fn view_at_least(
         let may_know = version > 0 || sight((context == Context::Users).then_some(stream));
         match fresh.parked {
             Some(parked) if may_know && parked.version <= min_version => {
-                return Err(QueryError::Parked { version, min_version, parked });
+                return Err(QueryError::Parked { version, min_version, parked: Box::new(parked) });
             }
             _ => {}
         }

@@ -45,8 +45,9 @@ impl<P: Projection> Worker<P> {
             self.patience.until_done("kafka", || source.seek(offset)).await?;
         }
         self.aim(source, state.checkpoint.as_ref(), high).await?;
-        self.reached = Some(offset);
+        self.offset = offset;
         self.status.moved(offset, self.progress.1);
+        self.status.set_parked(&self.parked);
         tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, kafka.goal = self.goal, "begins");
         Ok(())
     }
@@ -78,27 +79,25 @@ impl<P: Projection> Worker<P> {
         // Far from any revision that another line of this slot's history has reached: a worker that sleeps with a revision
         // from before Redis was emptied or set back does not find it again.
         let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0);
-        self.write(&changes, now.max(self.rev.unwrap_or(0) + 1)).await
+        self.put(&changes, now.max(self.rev.unwrap_or(0) + 1)).await
     }
 
     /// The offset that Redis has held at some time, as this worker or the group knows.
     async fn has_been_at(&self, source: &Source) -> i64 {
-        match self.reached {
-            Some(reached) => reached,
+        match self.offset {
             // Only a better guess: without an answer the slot passes for what it says it is.
-            None => source.committed().await.ok().flatten().unwrap_or(0),
+            0 => source.committed().await.ok().flatten().unwrap_or(0),
+            offset => offset,
         }
     }
 
     /// Notes that the slot has all that there is.
     pub(super) async fn complete(&mut self) -> Result<(), Interrupted> {
-        match (self.goal, self.reached) {
-            (Some(_), Some(offset)) => {
-                let changes = self.nothing(offset, None);
-                self.write(&changes, self.rev.unwrap_or(0) + 1).await
-            }
-            _ => Ok(()),
+        if self.goal.is_none() {
+            return Ok(());
         }
+        let changes = self.nothing(self.offset, None);
+        self.put(&changes, self.rev.unwrap_or(0) + 1).await
     }
 
     /// No change but of the goal.

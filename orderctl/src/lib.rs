@@ -6,6 +6,7 @@ pub mod audit;
 pub mod demo;
 pub mod dlq;
 pub mod import;
+pub mod rebuild;
 pub mod text;
 pub mod token;
 pub mod wait;

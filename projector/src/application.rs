@@ -3,11 +3,15 @@
 pub mod cache;
 pub mod changes;
 pub mod chunk;
+pub mod compare;
+pub mod conductor;
 pub mod counters;
 pub mod failure;
+pub mod generations;
 pub mod letters;
 pub mod operating;
 pub mod patience;
+pub mod rebuilding;
 pub mod redrive;
 pub mod status;
 pub mod worker;

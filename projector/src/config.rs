@@ -58,6 +58,10 @@ pub struct Config {
     #[arg(long, env, default_value = "512")]
     pub cached_views: NonZeroUsize,
 
+    /// Hours that a generation stays, and is kept up to date, after another has taken its place.
+    #[arg(long, env, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=8760))]
+    pub keep_previous_hours: u32,
+
     /// Changes that each partition's change log keeps, about.
     #[arg(long, env, default_value = "4096")]
     pub log_changes: NonZeroUsize,
@@ -108,6 +112,12 @@ impl Config {
             cached_views: self.cached_views,
             cached_bytes: CACHED_BYTES,
         }
+    }
+
+    /// See `keep_previous_hours`.
+    #[must_use]
+    pub fn keep_previous(&self) -> Duration {
+        Duration::from_secs(3_600 * u64::from(self.keep_previous_hours))
     }
 
     /// See `session_timeout`.

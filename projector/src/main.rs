@@ -1,10 +1,17 @@
 //! Wires the projector.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use projector::{
-    application::{operating::Operating, status::Partitions, worker::Shared},
+    application::{
+        conductor::Conductor,
+        generations::{self, Feeds, Shape},
+        operating::Operating,
+        rebuilding::Rebuilding,
+        status::Partitions,
+        worker::Shared,
+    },
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
@@ -33,6 +40,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// megabytes each, do not add up over the partitions.
 const TURNS: usize = 4;
 
+/// The same for generations that are built or kept: they take what is left.
+const TURNS_ASIDE: usize = 1;
+
 /// The pause between two looks for what is missing at the start.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -54,11 +64,27 @@ async fn main() -> anyhow::Result<ExitCode> {
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
     let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
-    let router = http::routes().operations(&health, &metrics).into_router(operating, verifier);
+    let rebuilding = Rebuilding::new(Arc::clone(&store));
+    let api = http::Api { operating, rebuilding: rebuilding.clone() };
+    let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
-        let (cluster, contexts) = prepare(&config, &topics, &store, &generations).await;
+        let (cluster, feeds) = prepare(&config, &topics, &store, &generations).await;
+        let shape = |(context, partitions): &(Context, u32)| {
+            (*context, Shape { partitions: *partitions, projection: projections::version(*context) })
+        };
+        let shapes: HashMap<Context, Shape> = cluster.partitions.iter().map(shape).collect();
+        rebuilding.begin(shapes.clone());
+        let conductor = Conductor {
+            store: Arc::clone(&store),
+            shapes: shapes.clone(),
+            partitions: partitions.clone(),
+            keep: config.keep_previous(),
+        };
+        tokio::spawn(conductor.run(shutdown.token()));
+        let contexts = shapes.iter().map(|(context, shape)| (*context, topics::events(&config.topic_prefix, *context), *shape));
+        let contexts = contexts.collect();
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
         let shared = Shared {
             store,
@@ -67,6 +93,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             cluster: cluster.id,
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
+            turns_aside: Arc::new(Semaphore::new(TURNS_ASIDE)),
             run: Uuid::new_v4(),
         };
         let settings = GroupSettings {
@@ -76,7 +103,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             session_timeout: config.session_timeout(),
             contexts,
         };
-        Group::join(settings, Arc::new(shared), partitions)
+        Group::join(settings, Arc::new(shared), partitions, feeds)
     };
     let joined = shutdown.unless_begun(working).await.transpose()?;
     let group = joined.map(|group| {
@@ -119,14 +146,14 @@ fn checks(
         .check("partitions", move || std::future::ready(partitions.check()))
 }
 
-/// Waits until Kafka has the topics and Redis the generations, and says what is missing. A context whose read model was
-/// built otherwise than this process would build it is left alone; the others go on.
+/// Waits until Kafka has the topics and Redis the generations, and says what is missing; finds out what to feed. A read
+/// model that was built otherwise than this process builds it is left alone, and built anew beside it.
 async fn prepare(
     config: &Config,
     topics: &Arc<Topics>,
     store: &RedisStore,
     state: &StateCheck,
-) -> (Cluster, Vec<(Context, String, Generation)>) {
+) -> (Cluster, HashMap<Context, Feeds>) {
     let cluster = until_ready(state, async || {
         let asking = Arc::clone(topics);
         let cluster = tokio::task::spawn_blocking(move || asking.cluster()).await??;
@@ -135,29 +162,20 @@ async fn prepare(
     })
     .await;
     until_ready(state, async || Ok(store.load_library().await?)).await;
-    let mut contexts = Vec::new();
-    let mut misfits = Vec::new();
+    let mut found = HashMap::new();
     for (context, partitions) in &cluster.partitions {
-        let ours = Generation { number: 1, partitions: *partitions, projection: projections::version(*context) };
-        let live = until_ready(state, async || Ok(store.generation(*context, ours).await?)).await;
-        if live.partitions == ours.partitions && live.projection == ours.projection {
-            contexts.push((*context, topics::events(&config.topic_prefix, *context), live));
-        } else {
-            misfits.push(format!(
-                "{context}: the read model was built from {} partitions by projection version {}, and this is {} partitions \
-                 and version {}: it has to be rebuilt",
-                live.partitions, live.projection, ours.partitions, ours.projection
-            ));
+        let shape = Shape { partitions: *partitions, projection: projections::version(*context) };
+        let ours = Generation { number: 1, partitions: shape.partitions, projection: shape.projection };
+        until_ready(state, async || Ok(store.generation(*context, ours).await?)).await;
+        let pointers = until_ready(state, async || Ok(store.pointers().await?)).await;
+        let pointers = pointers.get(context).cloned().unwrap_or_default();
+        if let Some(outgrown) = generations::outgrown(&pointers, shape) {
+            tracing::warn!(%context, outgrown, "the read model is built anew; until then the old one is read");
         }
+        found.insert(*context, generations::feeds(&pointers, shape));
     }
-    if misfits.is_empty() {
-        state.set_ok();
-    } else {
-        let misfits = misfits.join("; ");
-        tracing::error!(misfits, "read models stand still");
-        state.set_failed(misfits);
-    }
-    (cluster, contexts)
+    state.set_ok();
+    (cluster, found)
 }
 
 async fn until_ready<T>(state: &StateCheck, mut attempt: impl AsyncFnMut() -> anyhow::Result<T>) -> T {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The hash that says which generation of each context's read models is read: field = context, value = JSON of
-/// [`Generation`].
+/// [`Generation`]; and which others there are, see [`crate::pointers`].
 #[must_use]
 pub fn generations(prefix: &str) -> String {
     format!("{prefix}:generations")

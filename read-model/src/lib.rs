@@ -6,6 +6,7 @@
 pub mod index;
 pub mod keys;
 pub mod order;
+pub mod pointers;
 pub mod product;
 pub mod stats;
 pub mod stored;
@@ -13,6 +14,7 @@ pub mod user;
 
 pub use keys::{Generation, Slot};
 pub use order::{OrderStatus, OrderView};
+pub use pointers::{Building, Pointers, Previous};
 pub use product::{ProductStatus, ProductView};
 pub use stored::{Flags, Header, StoredView, StoredViewError};
 pub use user::{UserStatus, UserView};

@@ -28,22 +28,38 @@ pub struct PartitionStatus {
     offset: AtomicI64,
     recorded_at: AtomicI64,
     at_end: AtomicBool,
+    lag: AtomicI64,
     trouble: Mutex<Option<String>>,
+    misfit: Mutex<Option<(u32, String)>>,
+    /// Whether metrics tell of it.
+    is_told: bool,
 }
 
 impl Partitions {
     /// Adds a partition that was assigned, or returns it as it is.
     pub fn add(&self, context: Context, partition: u32, topic: &str) -> Arc<PartitionStatus> {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = PartitionStatus {
-            topic: topic.to_owned(),
-            partition: partition.to_string(),
-            offset: AtomicI64::new(0),
-            recorded_at: AtomicI64::new(0),
-            at_end: AtomicBool::new(false),
-            trouble: Mutex::default(),
-        };
-        Arc::clone(partitions.entry((context, partition)).or_insert_with(|| Arc::new(status)))
+        Arc::clone(
+            partitions.entry((context, partition)).or_insert_with(|| Arc::new(PartitionStatus::new(topic, partition, true))),
+        )
+    }
+
+    /// Events that the partition furthest behind has to catch up with. One that stands still does not count: it catches up
+    /// with nothing.
+    pub fn lag(&self) -> i64 {
+        let partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let moving = partitions.values().filter(|status| status.trouble().is_none());
+        moving.map(|status| status.lag.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// Why a generation can't be fed from Kafka any more, if some partition says so.
+    pub fn misfit(&self, context: Context, generation: u32) -> Option<String> {
+        let partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_context = partitions.iter().filter(|((of, _), _)| *of == context);
+        of_context.into_iter().find_map(|(_, status)| {
+            let misfit = status.misfit.lock().unwrap_or_else(PoisonError::into_inner);
+            misfit.as_ref().filter(|(of, _)| *of == generation).map(|(_, cause)| cause.clone())
+        })
     }
 
     /// Forgets a partition that was revoked; its gauges go to zero, because another process reports it now.
@@ -76,6 +92,31 @@ impl Partitions {
 }
 
 impl PartitionStatus {
+    fn new(topic: &str, partition: u32, is_told: bool) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition: partition.to_string(),
+            offset: AtomicI64::new(0),
+            recorded_at: AtomicI64::new(0),
+            at_end: AtomicBool::new(false),
+            lag: AtomicI64::new(0),
+            trouble: Mutex::default(),
+            misfit: Mutex::default(),
+            is_told,
+        }
+    }
+
+    /// Of a worker beside the one whose lag and trouble metrics and readiness tell of.
+    #[must_use]
+    pub fn aside(topic: &str, partition: u32) -> Arc<Self> {
+        Arc::new(Self::new(topic, partition, false))
+    }
+
+    /// Says that a generation can't be fed from Kafka any more, and why; or with none that it can.
+    pub fn set_misfit(&self, misfit: Option<(u32, String)>) {
+        *self.misfit.lock().unwrap_or_else(PoisonError::into_inner) = misfit;
+    }
+
     /// The worker has written up to `offset`; the last event was recorded at this time (milliseconds).
     pub fn moved(&self, offset: i64, recorded_at: i64) {
         self.offset.store(offset, Ordering::Relaxed);
@@ -116,6 +157,10 @@ impl PartitionStatus {
     }
 
     fn report_lag(&self, events: i64, seconds: f64) {
+        self.lag.store(events, Ordering::Relaxed);
+        if !self.is_told {
+            return;
+        }
         let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
         // Exact up to 2^53.
         let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
@@ -124,12 +169,18 @@ impl PartitionStatus {
     }
 
     fn report_parked(&self, streams: usize) {
+        if !self.is_told {
+            return;
+        }
         let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
         let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
         metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     fn report_trouble(&self, stands: bool) {
+        if !self.is_told {
+            return;
+        }
         let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
         metrics::gauge!("orderflow_projection_standing", &labels).set(if stands { 1.0 } else { 0.0 });
     }

@@ -20,7 +20,7 @@ use super::{
     chunk::{Kept, UnserialisableView},
     counters::CounterCache,
     patience::{Patience, Stopped},
-    status::PartitionStatus,
+    status::{PartitionStatus, Partitions},
 };
 use crate::{
     failpoints,
@@ -41,6 +41,12 @@ const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// The pause before a fenced worker starts over: it may have met another that is as sure of itself.
 const FENCED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Events that a partition may be behind before work beside it stands still: what it does in a tenth of a second.
+const LAG: i64 = 1_000;
+
+/// How long work beside a partition that is behind stands still before it looks again.
+const GIVE_WAY: Duration = Duration::from_millis(50);
+
 /// What all workers share.
 pub struct Shared {
     /// The read models.
@@ -55,6 +61,8 @@ pub struct Shared {
     pub limits: Limits,
     /// How many chunks are worked on at a time.
     pub turns: Arc<Semaphore>,
+    /// The same for workers beside the first.
+    pub turns_aside: Arc<Semaphore>,
     /// This run of this process.
     pub run: Uuid,
 }
@@ -83,7 +91,9 @@ pub struct Assignment {
     /// The generation that it feeds.
     pub generation: Generation,
     /// Its records, from the offset of `start` on.
-    pub source: Source,
+    pub source: Arc<Source>,
+    /// The partitions that have to be kept up to date first; none for a worker that is one of them.
+    pub aside_of: Option<Partitions>,
     /// What the slot held when the partition was assigned; none when Redis did not answer.
     pub start: Option<SlotState>,
     /// Where the worker says how it is doing.
@@ -101,6 +111,8 @@ enum Interrupted {
     Fenced,
     #[error("{0}")]
     Broken(String),
+    #[error("{0}")]
+    Misfit(String),
 }
 
 impl From<Stopped> for Interrupted {
@@ -111,7 +123,9 @@ impl From<Stopped> for Interrupted {
 
 impl From<OffsetLost> for Interrupted {
     fn from(lost: OffsetLost) -> Self {
-        Self::Broken(lost.to_string())
+        // Whoever began this worker assigns the partition anew; the next one looks whether the log has the checkpoint.
+        tracing::warn!(%lost, "the partition has to be assigned anew");
+        Self::Stopped
     }
 }
 
@@ -155,11 +169,12 @@ struct Worker<P: Projection> {
     progress: (u64, i64),
     /// The offset from which on the slot is complete; none once it is.
     goal: Option<i64>,
+    aside_of: Option<Partitions>,
 }
 
 impl<P: Projection> Worker<P> {
     async fn run(shared: Arc<Shared>, assignment: Assignment) {
-        let Assignment { context, topic, partition, generation, source, mut start, status, stop } = assignment;
+        let Assignment { context, topic, partition, generation, source, aside_of, mut start, status, stop } = assignment;
         let span = tracing::info_span!("partition", kafka.topic = topic, kafka.partition = partition);
         let mut worker = Self {
             context,
@@ -167,7 +182,7 @@ impl<P: Projection> Worker<P> {
             generation,
             slot: Slot::new(shared.store.prefix(), generation, context, partition),
             patience: Patience::new(Arc::clone(&status), stop.clone(), span.clone()),
-            meters: Meters::new(&topic),
+            meters: Meters::new(&topic, aside_of.as_ref().map(|_| generation.number)),
             cache: ViewCache::new(shared.limits.cached_views, shared.limits.cached_bytes),
             counters: CounterCache::default(),
             keys: KeyRing::default(),
@@ -177,6 +192,7 @@ impl<P: Projection> Worker<P> {
             looked: None,
             progress: (0, 0),
             goal: None,
+            aside_of,
             shared,
             topic,
             status,
@@ -189,6 +205,12 @@ impl<P: Projection> Worker<P> {
                     worker.meters.restarts.increment(1);
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
+                }
+                Interrupted::Misfit(cause) => {
+                    tracing::warn!(parent: &worker.span, cause, "the read model can't be fed any more, and is rebuilt");
+                    worker.status.set_trouble(Some(format!("{cause}: it is being rebuilt")));
+                    worker.status.set_misfit(Some((generation.number, cause)));
+                    return stop.cancelled().await;
                 }
                 Interrupted::Broken(cause) => {
                     tracing::error!(parent: &worker.span, cause, "the partition stands still until the process is restarted");
@@ -217,6 +239,7 @@ impl<P: Projection> Worker<P> {
             return Err(Interrupted::Stopped);
         }
         self.serve().await?;
+        self.give_way().await?;
         let limits = self.shared.limits;
         let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
@@ -227,11 +250,24 @@ impl<P: Projection> Worker<P> {
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
-        self.patience.begin_turn(&self.shared.turns).await;
+        let turns = if self.aside_of.is_some() { &self.shared.turns_aside } else { &self.shared.turns };
+        self.patience.begin_turn(turns).await;
         let handled = self.handle(source, &taken).await;
         self.patience.end_turn();
         handled?;
         self.status.set_at_end(taken.at_end);
+        Ok(())
+    }
+
+    /// Beside the first workers: waits while one of them is behind.
+    async fn give_way(&self) -> Result<(), Interrupted> {
+        let Some(first) = &self.aside_of else { return Ok(()) };
+        while first.lag() > LAG {
+            tokio::select! {
+                () = tokio::time::sleep(GIVE_WAY) => {}
+                () = self.patience.stop().cancelled() => return Err(Interrupted::Stopped),
+            }
+        }
         Ok(())
     }
 
@@ -255,7 +291,8 @@ impl<P: Projection> Worker<P> {
         let applied = chunk.applied();
         let (changes, kept) = chunk.finish(offset, self.progress)?;
         let shared = &self.shared;
-        if !letters.is_empty() {
+        // Beside the first worker nothing is sent again: it has sent the same.
+        if !letters.is_empty() && self.aside_of.is_none() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }

@@ -26,9 +26,10 @@ use service_kit::shutdown::Shutdown;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::source::Source;
+use super::{aside::Aside, source::Source};
 use crate::{
     application::{
+        generations::{Feeds, Shape},
         status::Partitions,
         worker::{self, Assignment, Shared},
     },
@@ -41,7 +42,11 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long an assignment waits for checkpoints. A worker that was given none waits on its own, and then goes there.
 const CHECKPOINTS: Duration = Duration::from_secs(2);
 
+/// How often a process looks which generations it has to feed.
+const FOLLOW: Duration = Duration::from_secs(1);
+
 /// What the group consists of.
+#[derive(Clone)]
 pub struct GroupSettings {
     /// `host:port,host:port`.
     pub brokers: String,
@@ -51,11 +56,11 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// How long a silent process keeps its partitions.
     pub session_timeout: Duration,
-    /// The contexts that are read, their topics and the generations that they feed.
-    pub contexts: Vec<(Context, String, Generation)>,
+    /// The contexts that are read, their topics, and what their read models have to be.
+    pub contexts: Vec<(Context, String, Shape)>,
 }
 
-enum GroupEvent {
+pub(super) enum GroupEvent {
     Assigned(Vec<(String, i32)>),
     Revoked(Vec<(String, i32)>),
     Failed(String),
@@ -118,19 +123,55 @@ fn give_up(consumer: &BaseConsumer<GroupContext>, partitions: &TopicPartitionLis
 
 /// This process's membership in the group.
 pub struct Group {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    pub(super) consumer: Arc<BaseConsumer<GroupContext>>,
+    sender: mpsc::UnboundedSender<GroupEvent>,
     events: mpsc::UnboundedReceiver<GroupEvent>,
     poller: std::thread::JoinHandle<()>,
     stop_polling: Arc<AtomicBool>,
-    settings: GroupSettings,
-    shared: Arc<Shared>,
-    partitions: Partitions,
-    workers: HashMap<(String, i32), (CancellationToken, JoinHandle<()>)>,
+    pub(super) settings: GroupSettings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) partitions: Partitions,
+    pub(super) feeds: HashMap<Context, Feeds>,
+    pub(super) workers: HashMap<(String, i32), Fed>,
+    pub(super) asides: HashMap<(Context, Generation), Aside>,
+}
+
+/// A partition that this process has, and the worker on it, if there is a generation to feed.
+pub(super) struct Fed {
+    pub(super) source: Arc<Source>,
+    pub(super) running: Option<Running>,
+}
+
+/// A worker.
+pub(super) struct Running {
+    pub(super) generation: Generation,
+    pub(super) stop: CancellationToken,
+    pub(super) worker: JoinHandle<()>,
+}
+
+impl Running {
+    /// Whether it has ended by itself.
+    pub(super) fn is_over(&self) -> bool {
+        self.worker.is_finished()
+    }
+
+    /// Ends it, and waits for that.
+    pub(super) async fn end(self, topic: &str, partition: i32) {
+        self.stop.cancel();
+        if let Err(error) = self.worker.await {
+            tracing::error!(kafka.topic = topic, kafka.partition = partition, %error, "a worker failed");
+        }
+    }
 }
 
 impl Group {
     /// Joins the group.
-    pub fn join(settings: GroupSettings, shared: Arc<Shared>, partitions: Partitions) -> KafkaResult<Self> {
+    pub fn join(
+        settings: GroupSettings,
+        shared: Arc<Shared>,
+        partitions: Partitions,
+        feeds: HashMap<Context, Feeds>,
+    ) -> KafkaResult<Self> {
         let (sender, events) = mpsc::unbounded_channel();
         let context = GroupContext {
             events: sender.clone(),
@@ -143,23 +184,36 @@ impl Group {
         consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);
         let stop_polling = Arc::new(AtomicBool::new(false));
-        let poller = {
-            let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop_polling));
-            std::thread::Builder::new()
-                .name("kafka-poll".to_owned())
-                .spawn(move || poll(&consumer, &stop, &sender))
-                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?
-        };
-        Ok(Self { consumer, events, poller, stop_polling, settings, shared, partitions, workers: HashMap::new() })
+        let poller = poller(&consumer, &stop_polling)?;
+        let (workers, asides) = (HashMap::new(), HashMap::new());
+        Ok(Self { consumer, sender, events, poller, stop_polling, settings, shared, partitions, feeds, workers, asides })
+    }
+
+    /// The callbacks of a consumer outside of the group.
+    pub(super) fn callbacks(&self) -> GroupContext {
+        GroupContext {
+            events: self.sender.clone(),
+            closing: AtomicBool::new(false),
+            partitions: Partitions::default(),
+            contexts: HashMap::new(),
+        }
     }
 
     /// Serves the group until shutdown begins, then ends the workers and leaves.
     pub async fn run(mut self, shutdown: &Shutdown) {
         let stop = shutdown.token();
+        let mut looks = tokio::time::interval(FOLLOW);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
                 event = self.events.recv() => event,
                 () = stop.cancelled() => None,
+                _ = looks.tick() => {
+                    if let Err(error) = self.follow().await {
+                        shutdown.fail("kafka", error);
+                    }
+                    continue;
+                }
             };
             match event {
                 Some(GroupEvent::Assigned(partitions)) => {
@@ -183,14 +237,15 @@ impl Group {
         let mut found = Vec::with_capacity(partitions.len());
         for (topic, partition) in partitions {
             let settings = self.settings.contexts.iter().find(|(_, name, _)| *name == topic);
-            let (Some((context, _, generation)), Ok(number)) = (settings, u32::try_from(partition)) else { continue };
+            let (Some((context, ..)), Ok(number)) = (settings, u32::try_from(partition)) else { continue };
             let source = Source::split(&self.consumer, &topic, partition)
                 .ok_or_else(|| KafkaError::Subscription(format!("no queue for {topic}/{partition}")))?;
-            found.push((*context, topic, partition, number, *generation, source));
+            let generation = self.feeds.get(context).and_then(|feeds| feeds.first);
+            found.push((*context, topic, partition, number, generation, source));
         }
         let shared = &self.shared;
         let states = join_all(found.iter().map(|(context, _, _, number, generation, _)| async {
-            let slot = Slot::new(shared.store.prefix(), *generation, *context, *number);
+            let slot = Slot::new(shared.store.prefix(), (*generation)?, *context, *number);
             let state = tokio::time::timeout(CHECKPOINTS, shared.store.slot_state(&slot)).await;
             state.ok().and_then(Result::ok)
         }))
@@ -204,23 +259,40 @@ impl Group {
             RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&assigned)?,
         }
         tracing::info!(partitions = found.len(), "partitions assigned");
-        for ((context, topic, partition, number, generation, source), start) in found.into_iter().zip(states) {
-            let stop = CancellationToken::new();
-            let status = self.partitions.add(context, number, &topic);
-            let assignment = Assignment {
-                context,
-                topic: topic.clone(),
-                partition: number,
-                generation,
-                source,
-                start,
-                status,
-                stop: stop.clone(),
-            };
-            let worker = tokio::spawn(worker::run(Arc::clone(shared), assignment));
-            self.workers.insert((topic, partition), (stop, worker));
+        for ((context, topic, partition, _, generation, source), start) in found.into_iter().zip(states) {
+            let source = Arc::new(source);
+            let running =
+                generation.and_then(|generation| self.begin(context, &topic, partition, generation, Arc::clone(&source), start));
+            self.workers.insert((topic, partition), Fed { source, running });
         }
         Ok(())
+    }
+
+    /// A worker that feeds a generation from a partition: from `start` on, or from where Redis says.
+    pub(super) fn begin(
+        &self,
+        context: Context,
+        topic: &str,
+        partition: i32,
+        generation: Generation,
+        source: Arc<Source>,
+        start: Option<SlotState>,
+    ) -> Option<Running> {
+        let number = u32::try_from(partition).ok()?;
+        let stop = CancellationToken::new();
+        let assignment = Assignment {
+            context,
+            topic: topic.to_owned(),
+            partition: number,
+            generation,
+            source,
+            aside_of: None,
+            start,
+            status: self.partitions.add(context, number, topic),
+            stop: stop.clone(),
+        };
+        let worker = tokio::spawn(worker::run(Arc::clone(&self.shared), assignment));
+        Some(Running { generation, stop, worker })
     }
 
     async fn revoke(&mut self, partitions: Vec<(String, i32)>) -> KafkaResult<()> {
@@ -235,15 +307,21 @@ impl Group {
 
     async fn end_workers(&mut self, partitions: &[(String, i32)]) {
         let ending: Vec<_> = partitions.iter().filter_map(|key| Some((key, self.workers.remove(key)?))).collect();
-        for (_, (stop, _)) in &ending {
-            stop.cancel();
+        for (_, fed) in &ending {
+            fed.running.iter().for_each(|running| running.stop.cancel());
         }
-        for ((topic, partition), (_, worker)) in ending {
-            if let Err(error) = worker.await {
-                tracing::error!(kafka.topic = topic, kafka.partition = partition, %error, "a worker failed");
+        for ((topic, partition), fed) in ending {
+            let Some((context, ..)) = self.settings.contexts.iter().find(|(_, name, _)| name == topic) else { continue };
+            let asides = self.asides.iter_mut().filter(|((of, _), _)| of == context);
+            for (_, aside) in asides {
+                if let Err(error) = aside.end(&[*partition]).await {
+                    tracing::warn!(%error, "a generation beside the first");
+                }
             }
-            let context = self.settings.contexts.iter().find(|(_, name, _)| name == topic);
-            if let (Some((context, ..)), Ok(number)) = (context, u32::try_from(*partition)) {
+            if let Some(running) = fed.running {
+                running.end(topic, *partition).await;
+            }
+            if let Ok(number) = u32::try_from(*partition) {
                 self.partitions.remove(*context, number);
             }
         }
@@ -252,6 +330,9 @@ impl Group {
     async fn leave(mut self) {
         let partitions: Vec<_> = self.workers.keys().cloned().collect();
         self.end_workers(&partitions).await;
+        for aside in std::mem::take(&mut self.asides).into_values() {
+            aside.close().await;
+        }
         self.consumer.context().closing.store(true, Ordering::Release);
         self.stop_polling.store(true, Ordering::Release);
         let (consumer, poller) = (self.consumer, self.poller);
@@ -267,8 +348,19 @@ impl Group {
 }
 
 /// Where reading begins: the topic's beginning for an empty slot.
-fn start(state: Option<&SlotState>) -> i64 {
+pub(super) fn start(state: Option<&SlotState>) -> i64 {
     state.and_then(|state| state.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.offset)
+}
+
+/// A thread that serves a consumer's callbacks until it is told to stop.
+pub(super) fn poller(
+    consumer: &Arc<BaseConsumer<GroupContext>>,
+    stop: &Arc<AtomicBool>,
+) -> KafkaResult<std::thread::JoinHandle<()>> {
+    let (consumer, stop) = (Arc::clone(consumer), Arc::clone(stop));
+    let polling = move || poll(&consumer, &stop, &consumer.context().events);
+    let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
+    thread.spawn(polling).map_err(|error| KafkaError::ClientCreation(error.to_string()))
 }
 
 /// Serves callbacks. Records come through the partitions' own queues, and none through here.
@@ -288,7 +380,7 @@ fn poll(consumer: &BaseConsumer<GroupContext>, stop: &AtomicBool, events: &mpsc:
     }
 }
 
-fn client_config(settings: &GroupSettings) -> ClientConfig {
+pub(super) fn client_config(settings: &GroupSettings) -> ClientConfig {
     let session = settings.session_timeout.as_millis();
     let mut config = ClientConfig::new();
     config

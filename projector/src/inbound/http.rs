@@ -1,4 +1,6 @@
-//! What operators ask over HTTP: `/v1/dead-letters`.
+//! What operators ask over HTTP: `/v1/dead-letters`, and `/v1/rebuilds`.
+
+mod rebuilds;
 
 use axum::{Json as JsonBody, extract::State};
 use chrono::{DateTime, Utc};
@@ -16,10 +18,20 @@ use service_kit::{
 use crate::{
     application::{
         operating::{Details, Filter, Listing, Operating, OperatingError},
+        rebuilding::Rebuilding,
         redrive::{Action, Answer, Outcome},
     },
     outbound::redis::RedisStoreError,
 };
+
+/// What the handlers work with. Cloning shares it.
+#[derive(Clone)]
+pub struct Api {
+    /// Dead letters.
+    pub operating: Operating,
+    /// Generations.
+    pub rebuilding: Rebuilding,
+}
 
 /// Operators, and the tools that work for them.
 const OPERATORS: &[Role] = &[Role::Admin, Role::Service];
@@ -33,8 +45,8 @@ const REASON: usize = 500;
 
 /// Every endpoint, with who may use it.
 #[must_use]
-pub fn routes() -> Routes<Operating> {
-    Routes::new()
+pub fn routes() -> Routes<Api> {
+    rebuilds::routes()
         .route(Method::GET, "/v1/dead-letters", OPERATORS, list)
         .route(Method::GET, "/v1/dead-letters/log", OPERATORS, log)
         .route(Method::GET, "/v1/dead-letters/{context}/{stream}", OPERATORS, show)

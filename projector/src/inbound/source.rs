@@ -1,6 +1,12 @@
 //! The records of one partition, in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -23,6 +29,7 @@ pub struct Source {
     filled: Arc<Notify>,
     topic: String,
     partition: i32,
+    lost: AtomicBool,
 }
 
 /// Some records that were waiting.
@@ -46,7 +53,14 @@ impl Source {
         let filled = Arc::new(Notify::new());
         let wake = Arc::clone(&filled);
         queue.set_nonempty_callback(move || wake.notify_one());
-        Some(Self { consumer: Arc::clone(consumer), queue, filled, topic: topic.to_owned(), partition })
+        Some(Self {
+            consumer: Arc::clone(consumer),
+            queue,
+            filled,
+            topic: topic.to_owned(),
+            partition,
+            lost: AtomicBool::new(false),
+        })
     }
 
     /// Returns when records may be waiting.
@@ -69,6 +83,7 @@ impl Source {
                 Some(Err(KafkaError::PartitionEOF(_))) => taken.at_end = true,
                 Some(Err(error)) => match error.rdkafka_error_code() {
                     Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        self.lose();
                         return Err(OffsetLost(error));
                     }
                     // librdkafka goes on by itself.
@@ -77,6 +92,17 @@ impl Source {
             }
         }
         Ok(taken)
+    }
+
+    /// Notes that reading was begun outside of the log: librdkafka has given the partition up then, and can't be moved
+    /// elsewhere.
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether it has to be split off and assigned anew.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Goes to an offset. What was fetched before is not returned any more.

@@ -128,18 +128,3 @@ fn empty(world: &World) {
     // Another test's projector may load it again at this moment, or may have to: both are well.
     let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_3").query(&mut redis);
 }
-
-#[test]
-fn another_clusters_checkpoint_stops_the_partition_and_says_so() {
-    let world = World::new();
-    let order = order(1);
-    world.write(Context::Orders, &order);
-    let projector = Projector::start(&world);
-    assert_equals_fold(&world, order.len(), &order);
-    projector.stop();
-    let state = world.slot(Context::Orders, order[0].stream_id).state();
-    let _: u64 = redis::cmd("HSET").arg(&state).arg("cluster").arg("elsewhere").query(&mut world.redis()).unwrap();
-    let projector = Projector::start(&world);
-    eventually("it is not ready", || projector.ready().contains("belongs to Kafka cluster elsewhere"));
-    assert!(projector.metric("orderflow_projection_standing") > 0);
-}

@@ -8,6 +8,7 @@ mod history;
 mod oracle;
 mod poison;
 mod process;
+mod rebuild;
 mod redrive;
 mod users;
 mod world;

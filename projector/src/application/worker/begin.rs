@@ -29,18 +29,24 @@ impl<P: Projection> Worker<P> {
         if let Some(checkpoint) = &state.checkpoint
             && checkpoint.cluster != shared.cluster
         {
-            return Err(Interrupted::Broken(format!(
-                "the checkpoint belongs to Kafka cluster {}, and this is {}: the read model has to be rebuilt",
+            return Err(Interrupted::Misfit(format!(
+                "the checkpoint belongs to Kafka cluster {}, and this is {}",
                 checkpoint.cluster, shared.cluster
             )));
         }
         self.check_generation(state.checkpoint.is_none()).await?;
         let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
         if !(low..=high).contains(&offset) {
-            return Err(Interrupted::Broken(format!(
-                "offset {offset} is to be read next, and the log has {low} to {high}: the read model has to be rebuilt"
-            )));
+            let cause = format!("offset {offset} is to be read next, and the log has {low} to {high}");
+            if in_place {
+                source.lose();
+            }
+            // From a log that no longer begins at its beginning nothing can be rebuilt.
+            let misfit = if low == 0 { Interrupted::Misfit } else { Interrupted::Broken };
+            return Err(misfit(cause));
         }
+        self.status.set_misfit(None);
+        self.status.set_trouble(None);
         if !in_place {
             self.patience.until_done("kafka", || source.seek(offset)).await?;
         }
@@ -105,22 +111,17 @@ impl<P: Projection> Worker<P> {
         Changes { offset, events: self.progress.0, at: self.progress.1, goal, ..Changes::default() }
     }
 
-    /// The partition must belong to the generation; and where the slot was emptied, the generations may have been too.
+    /// Where the slot was emptied, the pointers may have been too, or the generation was given up.
     async fn check_generation(&self, is_empty: bool) -> Result<(), Interrupted> {
-        let ours = self.generation;
-        if self.partition >= ours.partitions {
-            return Err(Interrupted::Broken(format!(
-                "the read model was built from {} partitions, and this one is new: it has to be rebuilt",
-                ours.partitions
-            )));
+        if !is_empty {
+            return Ok(());
         }
-        if is_empty {
-            let store = &self.shared.store;
-            let live = self.patience.until_done("redis", || store.generation(self.context, ours)).await?;
-            if live != ours {
-                return Err(Interrupted::Broken(format!("generation {} is fed now, and this was {}", live.number, ours.number)));
-            }
+        let (store, ours) = (&self.shared.store, self.generation);
+        if self.aside_of.is_none() {
+            self.patience.until_done("redis", || store.generation(self.context, ours)).await?;
         }
-        Ok(())
+        let pointers = self.patience.until_done("redis", || store.pointers()).await?;
+        // Whoever began this worker ends it as well, when it hears of that.
+        if pointers.get(&self.context).is_some_and(|pointers| pointers.has(ours)) { Ok(()) } else { Err(Interrupted::Stopped) }
     }
 }

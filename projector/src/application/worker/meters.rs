@@ -18,8 +18,10 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub(super) fn new(topic: &str) -> Self {
-        let labels = [("topic", topic.to_owned())];
+    /// `aside`: the generation that is fed beside the first.
+    pub(super) fn new(topic: &str, aside: Option<u32>) -> Self {
+        let mut labels = vec![("topic", topic.to_owned())];
+        labels.extend(aside.map(|generation| ("generation", generation.to_string())));
         Self {
             topic: topic.to_owned(),
             gaps: metrics::counter!("orderflow_projection_gaps_total", &labels),

@@ -1,0 +1,110 @@
+//! What happens to generations without an operator: a read model that does not fit is built anew and replaced, one that
+//! was replaced is given up after its time, and what was given up is deleted. Every process does it; pointers are compared
+//! and set, so it happens once.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use events::Context;
+use read_model::Pointers;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    generations::{self, Shape},
+    status::Partitions,
+};
+use crate::outbound::redis::{RedisStore, RedisStoreError};
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the keys of a generation that was given up stay: longer than any request or worker that has not heard of it.
+const GRACE_MS: i64 = 10_000;
+
+/// The pause between two steps of deleting, of a thousand keys each at most: others are served in between.
+const DELETE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks after the generations.
+pub struct Conductor {
+    /// The read models.
+    pub store: Arc<RedisStore>,
+    /// What each read model has to be.
+    pub shapes: HashMap<Context, Shape>,
+    /// The partitions of this process, which say when a read model can't be fed any more.
+    pub partitions: Partitions,
+    /// How long a generation that was replaced is kept.
+    pub keep: Duration,
+}
+
+impl Conductor {
+    /// Looks after them until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+            // Without Redis there is nothing to conduct; the workers say so.
+            if let Some(Err(error)) = stop.run_until_cancelled(self.look()).await {
+                tracing::debug!(%error, "generations");
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), RedisStoreError> {
+        for (context, pointers) in self.store.pointers().await? {
+            let Some(shape) = self.shapes.get(&context) else { continue };
+            if let Some(next) = self.next(context, &pointers, *shape).await?
+                && self.store.move_pointers(context, &pointers, &next).await?
+            {
+                tracing::info!(%context, from = ?pointers, to = ?next, "generations moved");
+            }
+            for (number, since) in &pointers.dropped {
+                if now() - since > GRACE_MS {
+                    self.delete(context, &pointers, *number).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the pointers should be instead.
+    async fn next(&self, context: Context, pointers: &Pointers, shape: Shape) -> Result<Option<Pointers>, RedisStoreError> {
+        let Some(live) = pointers.live else { return Ok(None) };
+        let cause = generations::outgrown(pointers, shape).or_else(|| self.partitions.misfit(context, live.number));
+        if let Some(cause) = cause {
+            let next = generations::build(pointers, shape, Some(cause), now()).ok();
+            if let Some(next) = next.filter(|next| next != pointers) {
+                return Ok(Some(next));
+            }
+        }
+        if let Some(building) = pointers.building.as_ref().filter(|building| building.cause.is_some() && !building.paused) {
+            let positions = self.store.positions(context, building.generation).await?;
+            return Ok(generations::switch(pointers, now()).ok().filter(|_| generations::is_complete(&positions)));
+        }
+        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        let is_over = pointers.previous.as_ref().is_some_and(|previous| now() - previous.since > keep);
+        Ok(generations::finish(pointers, now()).ok().filter(|_| is_over))
+    }
+
+    /// Deletes what a generation has; its pointer goes when nothing was there any more, from the beginning to the end.
+    async fn delete(&self, context: Context, pointers: &Pointers, number: u32) -> Result<(), RedisStoreError> {
+        let (mut cursor, mut deleted) = (0, 0);
+        loop {
+            let (next, found) = self.store.delete_some(context, number, cursor).await?;
+            deleted += found;
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+            tokio::time::sleep(DELETE_PAUSE).await;
+        }
+        tracing::info!(%context, generation = number, keys = deleted, "deleted what was given up");
+        if deleted == 0 {
+            let mut next = pointers.clone();
+            next.dropped.remove(&number);
+            self.store.move_pointers(context, pointers, &next).await?;
+        }
+        Ok(())
+    }
+}
+
+fn now() -> i64 {
+    Utc::now().timestamp_millis()
+}

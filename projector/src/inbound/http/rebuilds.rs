@@ -1,0 +1,108 @@
+//! `/v1/rebuilds`.
+
+use axum::{
+    Json as JsonBody,
+    extract::{FromRef, State},
+};
+use events::Context;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use service_kit::{
+    json::{Path, Query},
+    problem::Problem,
+    routes::Routes,
+};
+
+use super::{Api, OPERATORS};
+use crate::{
+    application::{
+        compare::{Differences, Side},
+        generations::Refusal,
+        operating::Operating,
+        rebuilding::{RebuildError, Rebuilding, Status, Verb},
+    },
+    outbound::redis::RedisStoreError,
+};
+
+impl FromRef<Api> for Operating {
+    fn from_ref(api: &Api) -> Self {
+        api.operating.clone()
+    }
+}
+
+impl FromRef<Api> for Rebuilding {
+    fn from_ref(api: &Api) -> Self {
+        api.rebuilding.clone()
+    }
+}
+
+pub(super) fn routes() -> Routes<Api> {
+    Routes::new()
+        .route(Method::GET, "/v1/rebuilds", OPERATORS, list)
+        .route(Method::POST, "/v1/rebuilds/{context}/{verb}", OPERATORS, act)
+        .route(Method::GET, "/v1/rebuilds/{context}/differences", OPERATORS, differences)
+}
+
+async fn list(State(rebuilding): State<Rebuilding>) -> Result<JsonBody<Value>, Problem> {
+    let rebuilds = rebuilding.statuses().await?;
+    Ok(JsonBody(json!({ "rebuilds": rebuilds })))
+}
+
+async fn act(
+    State(rebuilding): State<Rebuilding>,
+    Path((context, verb)): Path<(Context, String)>,
+) -> Result<JsonBody<Status>, Problem> {
+    let verb = match verb.as_str() {
+        "build" => Verb::Build,
+        "pause" => Verb::Pause,
+        "abort" => Verb::Abort,
+        "switch" => Verb::Switch,
+        "rollback" => Verb::RollBack,
+        "finish" => Verb::Finish,
+        _ => return Err(Problem::not_found("A rebuild can be told to build, pause, abort, switch, rollback or finish.")),
+    };
+    Ok(JsonBody(rebuilding.act(context, verb).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DifferencesQuery {
+    side: String,
+    #[serde(default)]
+    cursor: u64,
+}
+
+async fn differences(
+    State(rebuilding): State<Rebuilding>,
+    Path(context): Path<Context>,
+    Query(DifferencesQuery { side, cursor }): Query<DifferencesQuery>,
+) -> Result<JsonBody<Differences>, Problem> {
+    let side = match side.as_str() {
+        "live" => Side::Live,
+        "new" => Side::New,
+        _ => return Err(Problem::invalid_parameter("side", "is `live` or `new`")),
+    };
+    Ok(JsonBody(rebuilding.differences(context, side, cursor).await?))
+}
+
+impl From<RebuildError> for Problem {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Refused(refusal) => {
+                let slug = match refusal {
+                    Refusal::NoLive | Refusal::NoBuilding | Refusal::NoPrevious => "no-such-generation",
+                    Refusal::Behind(_) => "generation-behind",
+                };
+                Self::new(StatusCode::CONFLICT, slug, "The generations are not such that this could be done", refusal.to_string())
+            }
+            RebuildError::NotBegun | RebuildError::Contended => {
+                Self::unavailable("It could not be done now; nothing was changed.", error)
+            }
+            RebuildError::Redis(error @ RedisStoreError::Redis(_)) => {
+                Self::unavailable("The read models cannot be reached.", error)
+            }
+            RebuildError::Redis(error @ RedisStoreError::Malformed { .. }) => Self::internal(error),
+        }
+    }
+}

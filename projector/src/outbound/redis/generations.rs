@@ -1,0 +1,146 @@
+//! The generations of the read models in Redis: their pointers, how far they are, their views side by side, their end.
+
+use std::collections::{BTreeMap, HashMap};
+
+use events::{Context, StreamId};
+use read_model::{Generation, Pointers, keys};
+use redis::FromRedisValue;
+
+use super::{Goal, RedisStore, RedisStoreError};
+
+/// Compares and sets pointers.
+const MOVE: &str = include_str!("generations.lua");
+
+/// Keys that Redis looks at in one step of a scan: about a millisecond of its time.
+const SCAN: usize = 1_000;
+
+/// How far a slot is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Whether it has everything.
+    pub goal: Goal,
+    /// The Kafka cluster that the offset belongs to.
+    pub cluster: String,
+}
+
+/// A part of a generation's views.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Their streams.
+    pub streams: Vec<StreamId>,
+    /// Where the scan goes on; 0 at its end.
+    pub cursor: u64,
+}
+
+impl RedisStore {
+    /// The generations of every context.
+    pub async fn pointers(&self) -> Result<HashMap<Context, Pointers>, RedisStoreError> {
+        let key = keys::generations(&self.prefix);
+        let fields: BTreeMap<String, String> = redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection()).await?;
+        let parse = |context: Context| {
+            let fields = fields.iter().map(|(field, value)| (field.as_str(), value.as_str()));
+            let pointers = Pointers::parse(context, fields);
+            let pointers =
+                pointers.map_err(|error| RedisStoreError::Malformed { key: key.clone(), problem: error.to_string() })?;
+            Ok((context, pointers))
+        };
+        Context::ALL.into_iter().map(parse).collect()
+    }
+
+    /// Moves a context's pointers from one state to another; false when they are not in the first one any more.
+    pub async fn move_pointers(&self, context: Context, from: &Pointers, to: &Pointers) -> Result<bool, RedisStoreError> {
+        let key = keys::generations(&self.prefix);
+        let malformed = |error: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: error.to_string() };
+        let (before, after) = (from.fields(context).map_err(malformed)?, to.fields(context).map_err(malformed)?);
+        let mut fields: Vec<&String> = before.keys().chain(after.keys()).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        let mut call = redis::cmd("EVAL");
+        call.arg(MOVE).arg(1).arg(&key).arg(fields.len());
+        for state in [&before, &after] {
+            for field in &fields {
+                call.arg(*field).arg(state.get(*field).map_or("", String::as_str));
+            }
+        }
+        let moved: i64 = call.query_async(&mut self.connection()).await?;
+        Ok(moved == 1)
+    }
+
+    /// How far each slot of a generation is; none for an empty one.
+    pub async fn positions(&self, context: Context, generation: Generation) -> Result<Vec<Option<Position>>, RedisStoreError> {
+        let mut pipe = redis::pipe();
+        for slot in generation.slots(&self.prefix, context) {
+            pipe.cmd("HMGET").arg(slot.state()).arg(&["offset", "goal", "cluster"]);
+        }
+        type Fields = (Option<i64>, Option<String>, Option<String>);
+        let fields: Vec<Fields> = pipe.query_async(&mut self.connection()).await?;
+        let position = |(offset, goal, cluster): Fields| {
+            let goal = match goal.as_deref() {
+                None => Goal::Unsaid,
+                Some("") => Goal::Reached,
+                Some(goal) => goal.parse().map_or(Goal::Unsaid, Goal::At),
+            };
+            Some(Position { offset: offset?, goal, cluster: cluster? })
+        };
+        Ok(fields.into_iter().map(position).collect())
+    }
+
+    /// Streams of which a generation has views, a part of them.
+    pub async fn scan_views(&self, context: Context, generation: u32, cursor: u64) -> Result<Scanned, RedisStoreError> {
+        let (cursor, found) = self.scan(&self.pattern(context, generation, "view:*"), cursor).await?;
+        let stream = |key: &Vec<u8>| StreamId::try_parse_ascii(key.get(key.len().checked_sub(32)?..)?).ok();
+        Ok(Scanned { streams: found.iter().filter_map(stream).collect(), cursor })
+    }
+
+    /// The stored views of some streams in a generation, in their order.
+    pub async fn stored_views(
+        &self,
+        context: Context,
+        generation: Generation,
+        streams: &[StreamId],
+    ) -> Result<Vec<Option<Vec<u8>>>, RedisStoreError> {
+        if streams.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One by one: they are in several slots.
+        let mut pipe = redis::pipe();
+        for stream in streams {
+            pipe.cmd("GET").arg(generation.slot_of(&self.prefix, context, *stream).view(*stream));
+        }
+        Ok(pipe.query_async(&mut self.connection()).await?)
+    }
+
+    /// Deletes some of what a generation has; the cursor where it goes on, 0 at the end, and how many keys there were.
+    pub async fn delete_some(&self, context: Context, generation: u32, cursor: u64) -> Result<(u64, usize), RedisStoreError> {
+        let (cursor, found) = self.scan(&self.pattern(context, generation, "*"), cursor).await?;
+        if !found.is_empty() {
+            let mut pipe = redis::pipe();
+            for key in &found {
+                // Redis frees the memory in the background.
+                pipe.cmd("UNLINK").arg(key).ignore();
+            }
+            pipe.exec_async(&mut self.connection()).await?;
+        }
+        Ok((cursor, found.len()))
+    }
+
+    fn pattern(&self, context: Context, generation: u32, rest: &str) -> String {
+        let mut pattern = String::new();
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern + &format!(":{{g{generation}:{context}:*}}:{rest}")
+    }
+
+    async fn scan(&self, pattern: &str, cursor: u64) -> Result<(u64, Vec<Vec<u8>>), RedisStoreError> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN);
+        let answer = scan.query_async::<redis::Value>(&mut self.connection()).await?;
+        Ok(FromRedisValue::from_redis_value(answer).map_err(redis::RedisError::from)?)
+    }
+}

@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub(crate) const PARTITIONS: u32 = 3;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct World {
     pub(crate) prefix: String,

@@ -1,5 +1,6 @@
 //! What happens to a partition's events between Kafka and Redis.
 
+pub mod audit;
 pub mod cache;
 pub mod changes;
 pub mod chunk;

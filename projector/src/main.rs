@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use projector::{
-    application::{status::Partitions, worker::Shared},
+    application::{audit::Auditor, status::Partitions, worker::Shared},
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
@@ -58,6 +58,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let working = async {
         let (cluster, contexts) = prepare(&config, &topics, &store, &generations).await;
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
+        if let Some(settings) = config.audit() {
+            let audited = contexts.iter().map(|(context, _, generation)| (*context, *generation)).collect();
+            let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), audited, settings);
+            tokio::spawn(auditor.run(shutdown.token()));
+        }
         let shared = Shared {
             store,
             commands,

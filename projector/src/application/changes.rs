@@ -16,6 +16,8 @@ pub struct Changes {
     pub at: i64,
     /// Views in their stored form.
     pub views: Vec<(StreamId, Vec<u8>)>,
+    /// Views that go: of streams that the event store does not have.
+    pub dropped: Vec<StreamId>,
     /// Index entries that ended.
     pub removed: Vec<(IndexName, String)>,
     /// Index entries that began.

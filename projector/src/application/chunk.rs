@@ -189,7 +189,8 @@ fn members<'e>(entries: impl Iterator<Item = &'e IndexEntry>, members: &mut Vec<
     }
 }
 
-fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
+/// A view in its stored form.
+pub(crate) fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
     let flags = if parked { Flags::PARKED } else { Flags::NONE };
     let header = Header { flags, version: P::version(view), owner: P::owner(view) };
     let mut bytes = header.encode(&[]);

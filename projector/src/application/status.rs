@@ -11,6 +11,8 @@ use std::{
 use chrono::Utc;
 use events::Context;
 
+use super::audit::Suspects;
+
 /// Partitions named in a readiness report; there may be hundreds.
 const NAMED: usize = 5;
 
@@ -28,6 +30,7 @@ pub struct PartitionStatus {
     recorded_at: AtomicI64,
     at_end: AtomicBool,
     trouble: Mutex<Option<String>>,
+    suspects: Suspects,
 }
 
 impl Partitions {
@@ -41,6 +44,7 @@ impl Partitions {
             recorded_at: AtomicI64::new(0),
             at_end: AtomicBool::new(false),
             trouble: Mutex::default(),
+            suspects: Suspects::default(),
         };
         Arc::clone(partitions.entry((context, partition)).or_insert_with(|| Arc::new(status)))
     }
@@ -83,6 +87,16 @@ impl PartitionStatus {
     /// Whether everything that the topic had has been handled.
     pub fn set_at_end(&self, at_end: bool) {
         self.at_end.store(at_end, Ordering::Relaxed);
+    }
+
+    /// Whether everything that the topic had has been handled, and nothing is in the way of more.
+    pub fn is_settled(&self) -> bool {
+        self.at_end.load(Ordering::Relaxed) && self.trouble().is_none()
+    }
+
+    /// The streams that its worker shall look at.
+    pub fn suspects(&self) -> &Suspects {
+        &self.suspects
     }
 
     /// Says why the partition stands still, or with none that it moves.

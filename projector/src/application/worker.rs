@@ -2,6 +2,8 @@
 
 mod fold;
 mod meters;
+mod recount;
+mod repair;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     cache::ViewCache,
+    changes::Changes,
     chunk::UnserialisableView,
     counters::CounterCache,
     patience::{Patience, Stopped},
@@ -30,6 +33,7 @@ use crate::{
 };
 use fold::Folding;
 use meters::Meters;
+use recount::Recounting;
 
 /// How often a worker that has nothing to do looks whether Redis still has what it wrote.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
@@ -64,6 +68,8 @@ pub struct Limits {
     pub cached_views: NonZeroUsize,
     /// Bytes of views kept in memory.
     pub cached_bytes: usize,
+    /// The time between two recounts of an idle partition's counters; none: never.
+    pub recount: Option<Duration>,
 }
 
 /// A partition given to this process.
@@ -139,8 +145,11 @@ struct Worker<P: Projection> {
     counters: CounterCache,
     keys: KeyRing,
     parked: HashMap<StreamId, Parked>,
+    recounting: Recounting,
     /// The revision left in Redis; none for an empty slot.
     rev: Option<u64>,
+    /// The next offset to read.
+    offset: i64,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
 }
@@ -160,7 +169,9 @@ impl<P: Projection> Worker<P> {
             counters: CounterCache::default(),
             keys: KeyRing::default(),
             parked: HashMap::new(),
+            recounting: Recounting::new(shared.limits.recount),
             rev: None,
+            offset: 0,
             progress: (0, 0),
             shared,
             topic,
@@ -209,6 +220,8 @@ impl<P: Projection> Worker<P> {
         self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
         self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
         let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
+        self.offset = offset;
+        self.status.set_at_end(false);
         if let Some(checkpoint) = &state.checkpoint
             && checkpoint.cluster != shared.cluster
         {
@@ -256,6 +269,12 @@ impl<P: Projection> Worker<P> {
         if self.patience.stop().is_cancelled() {
             return Err(Interrupted::Stopped);
         }
+        if let Some(suspect) = self.status.suspects().take() {
+            return self.try_suspect(suspect).await;
+        }
+        if self.recounting.is_due() {
+            return self.recount(source).await;
+        }
         let limits = self.shared.limits;
         let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
@@ -273,14 +292,17 @@ impl<P: Projection> Worker<P> {
         Ok(())
     }
 
-    async fn idle(&self, source: &Source) -> Result<(), Interrupted> {
+    async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
+        let status = Arc::clone(&self.status);
         tokio::select! {
             () = source.filled() => Ok(()),
+            () = status.suspects().came() => Ok(()),
             () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
             () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
                 Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
+                Ok(_) => self.recount_idly(source).await,
                 // A Redis that is down is met by the next chunk; until then there is nothing to wait for.
-                Ok(_) | Err(_) => Ok(()),
+                Err(_) => Ok(()),
             },
         }
     }
@@ -298,24 +320,32 @@ impl<P: Projection> Worker<P> {
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }
         failpoints::before_apply();
-        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, &changes);
-        match self.patience.until_done("redis", writing).await? {
-            Applied::Written => {}
-            Applied::Fenced => return Err(Interrupted::Fenced),
-        }
+        self.write(&changes).await?;
         failpoints::after_apply();
-        self.rev = Some(self.rev.unwrap_or(0) + 1);
-        self.progress = (changes.events, changes.at);
         self.parked.extend(changes.parked);
-        for (counter, total) in changes.totals {
-            self.counters.put(counter, total);
-        }
         for (stream, view) in kept {
             self.cache.put(stream, view);
         }
         self.status.moved(offset, changes.at);
         source.store(offset);
         self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        Ok(())
+    }
+
+    /// Writes changes on the revision that was left, and notes what they leave.
+    async fn write(&mut self, changes: &Changes) -> Result<(), Interrupted> {
+        let shared = &self.shared;
+        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, changes);
+        match self.patience.until_done("redis", writing).await? {
+            Applied::Written => {}
+            Applied::Fenced => return Err(Interrupted::Fenced),
+        }
+        self.rev = Some(self.rev.unwrap_or(0) + 1);
+        self.offset = changes.offset;
+        self.progress = (changes.events, changes.at);
+        for (counter, total) in &changes.totals {
+            self.counters.put(*counter, *total);
+        }
         Ok(())
     }
 }

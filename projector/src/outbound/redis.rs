@@ -1,6 +1,7 @@
 //! The read models in Redis: what a slot holds, and the one call that changes it.
 
 mod call;
+mod look;
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,8 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::de::DeserializeOwned;
+
+pub use look::Sight;
 
 use crate::{application::changes::Changes, projections::Counter};
 

@@ -126,7 +126,7 @@ fn empty(world: &World) {
     let mut redis = world.redis();
     let _: () = redis::cmd("EVAL").arg(script).arg(0).arg(format!("{}:*", world.prefix)).query(&mut redis).unwrap();
     // Another test's projector may load it again at this moment, or may have to: both are well.
-    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_2").query(&mut redis);
+    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_3").query(&mut redis);
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Projector {
             .env("HTTP_ADDR", "127.0.0.1:0")
             .env("ADDR_FILE", directory.path().join("address"))
             .env("CHUNK_EVENTS", "16")
+            .env("AUDIT_STREAMS_PER_SECOND", "0")
             .envs(settings.iter().copied())
             .stdout(log)
             .stderr(Stdio::inherit())

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod audit;
 pub mod demo;
+pub mod dlq;
 pub mod import;
 pub mod text;
 pub mod token;

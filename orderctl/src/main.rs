@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, import, token, wait};
+use orderctl::{audit, demo, dlq, import, token, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -25,6 +25,7 @@ enum Verb {
     Wait(wait::WaitArgs),
     Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
+    Dlq(dlq::DlqArgs),
 }
 
 #[tokio::main]
@@ -44,6 +45,7 @@ async fn main() -> ExitCode {
         Verb::Wait(args) => wait::run(args).await,
         Verb::Audit(args) => audit::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
+        Verb::Dlq(args) => dlq::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

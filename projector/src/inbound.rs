@@ -1,5 +1,6 @@
-//! Kafka: the consumer group, and one source of records a partition.
+//! Kafka: the consumer group, and one source of records a partition. HTTP: what operators ask.
 
 pub mod group;
+pub mod http;
 pub mod source;
 pub mod topics;

@@ -4,10 +4,11 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use projector::{
-    application::{audit::Auditor, status::Partitions, worker::Shared},
+    application::{audit::Auditor, operating::Operating, status::Partitions, worker::Shared},
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
+        http,
         topics::{Cluster, Topics},
     },
     outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
@@ -18,12 +19,12 @@ use service_kit::{
     auth::Verifier,
     config,
     health::{Health, StateCheck},
-    routes::Routes,
     server::Server,
     shutdown::Shutdown,
     telemetry,
 };
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,7 +53,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
-    let router = Routes::new().operations(&health, &metrics).into_router((), verifier);
+    let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
+    let router = http::routes().operations(&health, &metrics).into_router(operating, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
@@ -70,6 +72,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             cluster: cluster.id,
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
+            run: Uuid::new_v4(),
         };
         let settings = GroupSettings {
             brokers: config.kafka_brokers.clone(),

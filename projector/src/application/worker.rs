@@ -3,6 +3,7 @@
 mod fold;
 mod meters;
 mod recount;
+mod redrive;
 mod repair;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -10,13 +11,14 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use events::{Context, StreamId};
 use rdkafka::{Message, message::BorrowedMessage};
 use read_model::{Generation, Slot, keys::Parked};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     cache::ViewCache,
     changes::Changes,
-    chunk::UnserialisableView,
+    chunk::{Kept, UnserialisableView},
     counters::CounterCache,
     patience::{Patience, Stopped},
     status::PartitionStatus,
@@ -55,6 +57,8 @@ pub struct Shared {
     pub limits: Limits,
     /// How many chunks are worked on at a time.
     pub turns: Arc<Semaphore>,
+    /// This run of this process.
+    pub run: Uuid,
 }
 
 /// Bounds of a worker.
@@ -150,6 +154,8 @@ struct Worker<P: Projection> {
     rev: Option<u64>,
     /// The next offset to read.
     offset: i64,
+    /// When requests of operators were last looked for.
+    looked: Option<Instant>,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
 }
@@ -172,6 +178,7 @@ impl<P: Projection> Worker<P> {
             recounting: Recounting::new(shared.limits.recount),
             rev: None,
             offset: 0,
+            looked: None,
             progress: (0, 0),
             shared,
             topic,
@@ -220,7 +227,6 @@ impl<P: Projection> Worker<P> {
         self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
         self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
         let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
-        self.offset = offset;
         self.status.set_at_end(false);
         if let Some(checkpoint) = &state.checkpoint
             && checkpoint.cluster != shared.cluster
@@ -240,7 +246,9 @@ impl<P: Projection> Worker<P> {
         if !in_place {
             self.patience.until_done("kafka", || source.seek(offset)).await?;
         }
+        self.offset = offset;
         self.status.moved(offset, self.progress.1);
+        self.status.set_parked(&self.parked);
         tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, "begins");
         Ok(())
     }
@@ -264,11 +272,12 @@ impl<P: Projection> Worker<P> {
         Ok(())
     }
 
-    /// Handles what waits, or waits.
+    /// Does what operators ask for and handles what waits, or waits.
     async fn turn(&mut self, source: &Source) -> Result<(), Interrupted> {
         if self.patience.stop().is_cancelled() {
             return Err(Interrupted::Stopped);
         }
+        self.serve().await?;
         if let Some(suspect) = self.status.suspects().take() {
             return self.try_suspect(suspect).await;
         }
@@ -312,40 +321,44 @@ impl<P: Projection> Worker<P> {
         let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
-        let (mut changes, kept) = chunk.finish(offset, self.progress)?;
-        self.total(&mut changes).await?;
+        let (changes, kept) = chunk.finish(offset, self.progress)?;
         let shared = &self.shared;
         if !letters.is_empty() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }
-        failpoints::before_apply();
-        self.write(&changes).await?;
-        failpoints::after_apply();
-        self.parked.extend(changes.parked);
-        for (stream, view) in kept {
-            self.cache.put(stream, view);
-        }
-        self.status.moved(offset, changes.at);
+        self.write(changes, kept).await?;
+        self.offset = offset;
         source.store(offset);
         self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
         Ok(())
     }
 
-    /// Writes changes on the revision that was left, and notes what they leave.
-    async fn write(&mut self, changes: &Changes) -> Result<(), Interrupted> {
-        let shared = &self.shared;
-        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, changes);
+    /// Writes changes that were folded on the revision that this worker left, and remembers what Redis has now.
+    async fn write(&mut self, mut changes: Changes, kept: Vec<Kept<P>>) -> Result<(), Interrupted> {
+        let shared = Arc::clone(&self.shared);
+        self.total(&mut changes).await?;
+        failpoints::before_apply();
+        let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, &changes);
         match self.patience.until_done("redis", writing).await? {
             Applied::Written => {}
             Applied::Fenced => return Err(Interrupted::Fenced),
         }
+        failpoints::after_apply();
         self.rev = Some(self.rev.unwrap_or(0) + 1);
-        self.offset = changes.offset;
         self.progress = (changes.events, changes.at);
-        for (counter, total) in &changes.totals {
-            self.counters.put(*counter, *total);
+        if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
+            self.parked.extend(changes.parked);
+            changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
+            self.status.set_parked(&self.parked);
         }
+        for (counter, total) in changes.totals {
+            self.counters.put(counter, total);
+        }
+        for (stream, view) in kept {
+            self.cache.put(stream, view);
+        }
+        self.status.moved(changes.offset, changes.at);
         Ok(())
     }
 }

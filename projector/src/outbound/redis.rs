@@ -1,6 +1,7 @@
 //! The read models in Redis: what a slot holds, and the one call that changes it.
 
 mod call;
+pub mod letters;
 mod look;
 
 use std::{

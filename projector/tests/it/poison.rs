@@ -15,20 +15,20 @@ use super::{
     world::{World, eventually, headers_as, order},
 };
 
-struct Letter {
+pub(crate) struct Letter {
     key: String,
     value: Vec<u8>,
     headers: Vec<(String, String)>,
 }
 
 impl Letter {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
 /// All letters there are; waits until there are as many as expected, and a little for more than that.
-fn letters(world: &World, expected: usize) -> Vec<Letter> {
+pub(crate) fn letters(world: &World, expected: usize) -> Vec<Letter> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &world.brokers)
         .set("group.id", format!("{}-reader", world.prefix))
@@ -85,6 +85,7 @@ fn a_poisoned_stream_is_parked_with_all_that_follows_and_others_go_on() {
     };
     assert_eq!((parked().version, parked().until), (2, 4));
     assert!(parked().cause.contains("order.exploded.v9"), "{}", parked().cause);
+    assert_eq!((parked().attempts, parked().event_type.as_str(), parked().last), (1, "order.exploded.v9", parked().since));
 
     // What comes again is not sent again, also by a projector that knows of it from Redis alone; what is new is.
     projector.stop();
@@ -96,6 +97,7 @@ fn a_poisoned_stream_is_parked_with_all_that_follows_and_others_go_on() {
     let versions: Vec<_> = letters.iter().map(|letter| letter.header("dl_version")).collect();
     assert_eq!(versions, ["2", "3", "4", "5"]);
     assert!(letters.iter().all(|letter| letter.key == key && letter.header("dl_stream") == key));
+    assert!(letters.iter().all(|letter| letter.header("dl_fingerprint") == parked().fingerprint));
     assert_eq!(letters[0].value, b"{\"why\":1}");
     assert_eq!((letters[0].header("ce_type"), letters[0].header("dl_projection")), ("order.exploded.v9", "orders"));
     assert_eq!(letters[0].header("dl_topic"), topics::events(&world.prefix, Context::Orders));

@@ -16,8 +16,11 @@ use crate::{
     application::{
         changes::Changes,
         chunk::Chunk,
+        failure::Failure,
         letters::{DeadLetter, Position, headers_of},
     },
+    failpoints,
+    outbound::command_service::CommandServiceError,
     projections::Projection,
 };
 
@@ -70,7 +73,8 @@ impl<P: Projection> Worker<P> {
                 }
                 (Ok(_), None) => folding.duplicates += 1,
                 (Err(cause), _) => {
-                    let letter = self.letter(None, Origin::Record(record.message), cause.clone());
+                    let failure = Failure::new(self.context, "", cause.clone());
+                    let letter = self.letter(None, Origin::Record(record.message), failure);
                     folding.letters.push(letter);
                 }
             }
@@ -115,14 +119,30 @@ impl<P: Projection> Worker<P> {
             }
         }
         let moves = changes.moves.iter().zip(known);
-        changes.totals = moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)).collect();
+        changes.totals.extend(moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)));
         Ok(())
     }
 
-    async fn fetch_keys(&mut self, mut wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+    /// The keys with these ids, as far as they are not here; one attempt.
+    pub(super) async fn try_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), CommandServiceError> {
+        let wanted = self.unknown_keys(wanted);
+        if !wanted.is_empty() {
+            for (id, key) in self.shared.commands.personal_keys(&wanted).await? {
+                self.keys.insert(id, key);
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_keys(&mut self, mut wanted: Vec<Uuid>) -> Vec<Uuid> {
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|id| !self.keys.contains(*id));
+        wanted
+    }
+
+    async fn fetch_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+        let wanted = self.unknown_keys(wanted);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -187,6 +207,7 @@ impl<P: Projection> Worker<P> {
     /// Folds the stream's next event, or parks it.
     fn step(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>) {
         let envelope = incoming.envelope;
+        failpoints::fold(envelope.stream_id, envelope.version);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let trace = envelope.traceparent.as_deref().and_then(|text| text.parse::<service_kit::trace::TraceContext>().ok());
             tracing::debug!(
@@ -206,13 +227,17 @@ impl<P: Projection> Worker<P> {
     }
 
     fn park(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>, cause: String) {
-        let Envelope { stream_id: stream, version, .. } = *incoming.envelope;
+        let Envelope { stream_id: stream, version, ref event_type, .. } = *incoming.envelope;
         tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
-        folding.chunk.park(stream, version, &cause, Utc::now().timestamp_millis());
-        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, cause));
+        let mut failure = Failure::new(self.context, event_type, cause);
+        if let Some(parked) = folding.chunk.parked(stream) {
+            failure.fingerprint.clone_from(&parked.fingerprint);
+        }
+        folding.chunk.park(stream, version, &failure, Utc::now().timestamp_millis());
+        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, failure));
     }
 
-    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, cause: String) -> DeadLetter {
+    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, failure: Failure) -> DeadLetter {
         let (key, headers, value) = match origin {
             Origin::Record(message) => {
                 let headers = message.headers().into_iter().flat_map(Headers::iter);
@@ -226,7 +251,9 @@ impl<P: Projection> Worker<P> {
         };
         let offset = origin.message().offset();
         let position = Position { topic: self.topic.clone(), partition: self.partition, offset };
-        DeadLetter { key, headers, value, cause, projection: (self.context, P::VERSION), position, event, at: Utc::now() }
+        let Failure { cause, fingerprint, .. } = failure;
+        let projection = (self.context, P::VERSION);
+        DeadLetter { key, headers, value, cause, fingerprint, projection, position, event, at: Utc::now() }
     }
 }
 

@@ -93,7 +93,7 @@ impl<P: Projection> Worker<P> {
         let (events, at) = self.progress;
         let number = counted.len();
         let changes = Changes { offset: self.offset, events, at, totals: counted, ..Changes::default() };
-        self.write(&changes).await?;
+        self.write(changes, Vec::new()).await?;
         if gives_way {
             divergent(self.context, Kind::Counters, 1);
             tracing::error!(

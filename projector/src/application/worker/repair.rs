@@ -75,14 +75,13 @@ impl<P: Projection> Worker<P> {
             let events = examination.truth.events.iter().filter(|(version, _)| *version > told);
             changes.log.extend(events.map(|(version, event_type)| (stream, *version, *event_type)));
         }
-        self.total(&mut changes).await?;
-        self.write(&changes).await?;
+        self.cache.take(stream);
+        self.write(changes, Vec::new()).await?;
         divergent(self.context, kind, 1);
         tracing::error!(
             parent: &self.span, stream.id = %stream, kind = kind.name(), view.version = was, stream.version = is,
             "a view was not the fold of its stream: repaired from the event store"
         );
-        self.cache.take(stream);
         if kind != Kind::Index {
             self.recounting.suspect();
         }

@@ -38,6 +38,12 @@ pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: N
     operations.owners("release", slot, &changes.released);
     operations.owners("set", slot, &changes.claimed);
     operations.parked(&slot.parked(), &changes.parked);
+    let unparked = changes.unparked.iter().map(|stream| owned(stream.simple().to_string()));
+    operations.items("delete", &slot.parked(), unparked.collect());
+    let answers = changes.answers.iter().flat_map(|(id, json)| [owned(id.simple().to_string()), Cow::Borrowed(json.as_slice())]);
+    operations.items("set", &slot.redrives(), answers.collect());
+    let done = changes.operations.iter().flat_map(|(field, value)| [owned(field.as_str()), Cow::Borrowed(value.as_slice())]);
+    operations.items("set", &slot.operations(), done.collect());
 
     let log = if changes.log.is_empty() { String::new() } else { serde_json::to_string(&changes.log).unwrap_or_default() };
     let entries = (log_changes.get() / changes.log.len().max(1)).max(1);

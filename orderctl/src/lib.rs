@@ -6,6 +6,8 @@ pub mod audit;
 pub mod demo;
 pub mod dlq;
 pub mod import;
+pub mod journey;
 pub mod text;
 pub mod token;
+pub mod verify;
 pub mod wait;

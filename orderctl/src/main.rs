@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, dlq, import, token, wait};
+use orderctl::{audit, demo, dlq, import, journey, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -26,6 +26,8 @@ enum Verb {
     Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Dlq(dlq::DlqArgs),
+    Journey(journey::JourneyArgs),
+    Verify(verify::VerifyArgs),
 }
 
 #[tokio::main]
@@ -46,6 +48,8 @@ async fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
         Verb::Dlq(args) => dlq::run(args).await,
+        Verb::Journey(args) => journey::run(args).await,
+        Verb::Verify(args) => verify::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

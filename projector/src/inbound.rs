@@ -2,5 +2,6 @@
 
 pub mod group;
 pub mod http;
+pub mod inspect;
 pub mod source;
 pub mod topics;

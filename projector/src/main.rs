@@ -4,11 +4,14 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use projector::{
-    application::{audit::Auditor, operating::Operating, status::Partitions, worker::Shared},
+    application::{
+        audit::Auditor, journey::Journeys, operating::Operating, status::Partitions, verify::Verification, worker::Shared,
+    },
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
         http,
+        inspect::{self, Inspecting},
         topics::{Cluster, Topics},
     },
     outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
@@ -54,7 +57,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
     let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
-    let router = http::routes().operations(&health, &metrics).into_router(operating, verifier);
+    let inspecting = Inspecting {
+        journeys: Journeys::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+        verification: Verification::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+    };
+    let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(operating, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {

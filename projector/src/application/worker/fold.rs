@@ -97,8 +97,7 @@ impl<P: Projection> Worker<P> {
             chunk.bring(stream, cached.flatten(), self.parked.get(&stream).cloned());
         }
         if !missing.is_empty() {
-            let (shared, slot) = (Arc::clone(&self.shared), &self.slot);
-            let views = self.patience.until_done("redis", || shared.store.views(slot, &missing)).await?;
+            let views = self.views(&missing).await?;
             for (stream, view) in missing.into_iter().zip(views) {
                 chunk.set_view(stream, view);
             }

@@ -1,6 +1,8 @@
 //! What the auditor suspects is looked at here, where nothing else moves the slot, and put right: view, entries, owners
 //! and counters in one call, on the revision that it was judged on.
 
+use std::{sync::Arc, time::Duration};
+
 use events::StreamId;
 use read_model::StoredView;
 
@@ -14,8 +16,12 @@ use crate::{
         changes::Changes,
         chunk::stored,
     },
+    outbound::redis::RedisStoreError,
     projections::{Counter, Projection},
 };
+
+/// The pause before a view that still can't be read is looked at again.
+const MENDING: Duration = Duration::from_secs(1);
 
 impl<P: Projection> Worker<P> {
     /// Judges a suspect, and repairs it if it is guilty. What can't be asked now is left to the next time.
@@ -26,6 +32,42 @@ impl<P: Projection> Worker<P> {
             Err(error) => {
                 tracing::warn!(parent: &self.span, stream.id = %suspect.stream, %error, "a suspected view can't be looked at");
                 Ok(())
+            }
+        }
+    }
+
+    /// The views of some streams. One that can't be read is put right first: nothing could be folded onto it.
+    pub(super) async fn views(&mut self, streams: &[StreamId]) -> Result<Vec<Option<P::View>>, Interrupted> {
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot.clone());
+        let mut mended = false;
+        loop {
+            let attempt = || async {
+                match shared.store.views(&slot, streams).await {
+                    Err(RedisStoreError::Malformed { key, problem }) => Ok(Err(format!("{key}: {problem}"))),
+                    other => other.map(Ok),
+                }
+            };
+            match self.patience.until_done("redis", attempt).await? {
+                Ok(views) => {
+                    if mended {
+                        self.status.set_trouble(None);
+                    }
+                    return Ok(views);
+                }
+                Err(cause) => {
+                    tracing::warn!(parent: &self.span, cause, "a view can't be read");
+                    if mended {
+                        self.status.set_trouble(Some(cause));
+                        tokio::select! {
+                            () = tokio::time::sleep(MENDING) => {}
+                            () = self.patience.stop().cancelled() => return Err(Interrupted::Stopped),
+                        }
+                    }
+                    mended = true;
+                    for stream in streams {
+                        self.try_suspect(Suspect { stream: *stream, behind_at: None }).await?;
+                    }
+                }
             }
         }
     }
@@ -66,9 +108,6 @@ impl<P: Projection> Worker<P> {
         let was = was.map_or(0, |stored| stored.header.version);
         let is = examination.truth.version();
         let mut changes = self.difference(stream, kind, &examination)?;
-        if kind == Kind::Behind {
-            changes.events += is.saturating_sub(was);
-        }
         if matches!(kind, Kind::Behind | Kind::Missing) {
             // Of a view that was lost nobody knows what was told; the last event brings its readers up to date.
             let told = if kind == Kind::Missing { is.saturating_sub(1) } else { was };

@@ -1,10 +1,12 @@
 //! What audits read: single views with all that is derived from them, lists, counters, and which views there are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use events::{Context, ProductId, StreamId};
 use read_model::{
-    Slot, keys,
+    Slot,
+    keys::{self, Change},
     stats::{self, DayField},
 };
 use redis::{FromRedisValue, RedisError, Value};
@@ -15,6 +17,9 @@ use crate::projections::{Counter, IndexName};
 
 /// Keys that one step of a scan looks at.
 const SCANNED: usize = 1_000;
+
+/// An entry of a change log: its id, which begins with its milliseconds, and its fields.
+type LogEntry = (String, Vec<(String, Vec<u8>)>);
 
 /// What one moment's Redis has of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,18 @@ impl RedisStore {
     /// A view, as it is stored.
     pub async fn stored(&self, slot: &Slot, stream: StreamId) -> Result<Option<Vec<u8>>, RedisStoreError> {
         Ok(redis::cmd("GET").arg(slot.view(stream)).query_async(&mut self.connection()).await?)
+    }
+
+    /// Some views, as they are stored, in the order of the streams.
+    pub async fn stored_many(&self, slot: &Slot, streams: &[StreamId]) -> Result<Vec<Option<Vec<u8>>>, RedisStoreError> {
+        if streams.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = redis::cmd("MGET");
+        for stream in streams {
+            get.arg(slot.view(*stream));
+        }
+        Ok(get.query_async(&mut self.connection()).await?)
     }
 
     /// A view, and whether these entries (ordered by list) and unique values are there, all at one moment.
@@ -68,6 +85,26 @@ impl RedisStore {
         let owns = owned.iter().map(|_| Ok(next::<Option<String>>(&mut replies)?.as_ref() == Some(&own)));
         let owned = owns.collect::<Result<_, RedisError>>()?;
         Ok(Sight { stored, is_parked, entries: found, owned })
+    }
+
+    /// When versions of a stream were applied, as far as the change log reaches back.
+    pub async fn applied(&self, slot: &Slot, stream: StreamId) -> Result<BTreeMap<u64, DateTime<Utc>>, RedisStoreError> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(slot.log()).arg("-").arg("+");
+        let entries: Vec<LogEntry> = range.query_async(&mut self.connection()).await?;
+        let mut applied = BTreeMap::new();
+        for (id, fields) in entries {
+            let millis = id.split('-').next().and_then(|millis| millis.parse().ok());
+            let Some(at) = millis.and_then(DateTime::from_timestamp_millis) else { continue };
+            for (_, json) in fields.iter().filter(|(field, _)| field == "changes") {
+                let changes: Vec<Change> = serde_json::from_slice(json).unwrap_or_default();
+                for Change(_, version, _) in changes.into_iter().filter(|Change(of, ..)| *of == stream) {
+                    // The first time counts: a repair may have written it again.
+                    applied.entry(version).or_insert(at);
+                }
+            }
+        }
+        Ok(applied)
     }
 
     /// Goes a step through all keys, and gives the cursor of the next step (0: once around) and the views that it met:

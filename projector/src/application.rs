@@ -9,5 +9,6 @@ pub mod letters;
 pub mod operating;
 pub mod patience;
 pub mod redrive;
+pub mod starts;
 pub mod status;
 pub mod worker;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
 mod chaos;
+mod dlq;
 mod happy;
 mod import;
 mod oracle;

@@ -11,6 +11,7 @@ pub mod letters;
 pub mod operating;
 pub mod patience;
 pub mod redrive;
+pub mod starts;
 pub mod status;
 pub mod verify;
 pub mod worker;

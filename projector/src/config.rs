@@ -58,6 +58,10 @@ pub struct Config {
     #[arg(long, env, default_value = "512")]
     pub cached_views: NonZeroUsize,
 
+    /// Streams of a partition that may be parked (and not discarded): past that the partition stands still, and says so.
+    #[arg(long, env, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub max_parked_streams: u32,
+
     /// Changes that each partition's change log keeps, about.
     #[arg(long, env, default_value = "4096")]
     pub log_changes: NonZeroUsize,
@@ -121,6 +125,7 @@ impl Config {
             cached_bytes: CACHED_BYTES,
             recount: (self.audit_streams_per_second > 0 && self.audit_recount_seconds > 0)
                 .then(|| Duration::from_secs(self.audit_recount_seconds)),
+            parked_streams: usize::try_from(self.max_parked_streams).unwrap_or(usize::MAX),
         }
     }
 

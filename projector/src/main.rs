@@ -80,6 +80,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
             run: Uuid::new_v4(),
+            alone: Arc::default(),
         };
         let settings = GroupSettings {
             brokers: config.kafka_brokers.clone(),

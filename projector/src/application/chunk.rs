@@ -129,6 +129,7 @@ impl<P: Projection> Chunk<P> {
         let parked = working.parked.get_or_insert_with(|| Parked {
             event_type: failure.event_type.clone(),
             fingerprint: failure.fingerprint.clone(),
+            attempts: failure.attempts,
             ..Parked::first(version, &failure.cause, now)
         });
         parked.until = parked.until.max(version);

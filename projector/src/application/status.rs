@@ -1,7 +1,7 @@
 //! How the partitions of this process are doing, for readiness and metrics.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -9,8 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
-use events::{Context, StreamId};
-use read_model::keys::Parked;
+use events::Context;
 
 use super::audit::Suspects;
 
@@ -56,7 +55,7 @@ impl Partitions {
         if let Some(status) = partitions.remove(&(context, partition)) {
             status.report_lag(0, 0.0);
             status.report_trouble(false);
-            status.report_parked(0);
+            status.set_parked(0);
         }
     }
 
@@ -102,8 +101,10 @@ impl PartitionStatus {
     }
 
     /// Reports how many streams are parked and not discarded.
-    pub fn set_parked(&self, parked: &HashMap<StreamId, Parked>) {
-        self.report_parked(parked.values().filter(|parked| parked.is_open()).count());
+    pub fn set_parked(&self, streams: usize) {
+        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
+        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     /// Says why the partition stands still, or with none that it moves.
@@ -135,12 +136,6 @@ impl PartitionStatus {
         let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
         metrics::gauge!("orderflow_projection_lag_events", &labels).set(events);
         metrics::gauge!("orderflow_projection_lag_seconds", &labels).set(seconds);
-    }
-
-    fn report_parked(&self, streams: usize) {
-        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
-        let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
-        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     fn report_trouble(&self, stands: bool) {

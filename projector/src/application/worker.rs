@@ -1,6 +1,8 @@
 //! One partition: takes what waits, folds it, writes it, and starts over at the checkpoint when something else wrote.
 
+mod careful;
 mod fold;
+mod interrupted;
 mod meters;
 mod recount;
 mod redrive;
@@ -11,21 +13,19 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use events::{Context, StreamId};
 use rdkafka::{Message, message::BorrowedMessage};
 use read_model::{Generation, Slot, keys::Parked};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    cache::ViewCache,
-    changes::Changes,
-    chunk::{Kept, UnserialisableView},
-    counters::CounterCache,
-    patience::{Patience, Stopped},
-    status::PartitionStatus,
+    cache::ViewCache, changes::Changes, chunk::Kept, counters::CounterCache, patience::Patience, status::PartitionStatus,
 };
 use crate::{
     failpoints,
-    inbound::source::{OffsetLost, Source},
+    inbound::source::Source,
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
@@ -33,7 +33,9 @@ use crate::{
     },
     projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
 };
+use careful::Wary;
 use fold::Folding;
+use interrupted::Interrupted;
 use meters::Meters;
 use recount::Recounting;
 
@@ -59,6 +61,8 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// This run of this process.
     pub run: Uuid,
+    /// Whoever handles a record that may end the process is alone in that.
+    pub alone: Arc<Mutex<()>>,
 }
 
 /// Bounds of a worker.
@@ -74,6 +78,8 @@ pub struct Limits {
     pub cached_bytes: usize,
     /// The time between two recounts of an idle partition's counters; none: never.
     pub recount: Option<Duration>,
+    /// Streams of a partition that may be parked and not discarded; past that the partition stands still.
+    pub parked_streams: usize,
 }
 
 /// A partition given to this process.
@@ -94,35 +100,6 @@ pub struct Assignment {
     pub status: Arc<PartitionStatus>,
     /// Cancelled when the partition is given up.
     pub stop: CancellationToken,
-}
-
-/// Why a worker stopped working on a chunk.
-#[derive(Debug, thiserror::Error)]
-enum Interrupted {
-    #[error("the partition was given up")]
-    Stopped,
-    #[error("the slot has another revision than the one left there")]
-    Fenced,
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl From<Stopped> for Interrupted {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-impl From<OffsetLost> for Interrupted {
-    fn from(lost: OffsetLost) -> Self {
-        Self::Broken(lost.to_string())
-    }
-}
-
-impl From<UnserialisableView> for Interrupted {
-    fn from(error: UnserialisableView) -> Self {
-        Self::Broken(error.to_string())
-    }
 }
 
 /// Works on a partition until it is given up.
@@ -150,6 +127,7 @@ struct Worker<P: Projection> {
     keys: KeyRing,
     parked: HashMap<StreamId, Parked>,
     recounting: Recounting,
+    wary: Wary,
     /// The revision left in Redis; none for an empty slot.
     rev: Option<u64>,
     /// The next offset to read.
@@ -176,6 +154,7 @@ impl<P: Projection> Worker<P> {
             keys: KeyRing::default(),
             parked: HashMap::new(),
             recounting: Recounting::new(shared.limits.recount),
+            wary: Wary::default(),
             rev: None,
             offset: 0,
             looked: None,
@@ -187,8 +166,9 @@ impl<P: Projection> Worker<P> {
         };
         loop {
             match worker.session(&source, start.take()).await {
-                Interrupted::Stopped => return,
+                Interrupted::Stopped => return worker.withdraw().await,
                 Interrupted::Fenced => {
+                    worker.withdraw().await;
                     worker.meters.restarts.increment(1);
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
@@ -248,7 +228,8 @@ impl<P: Projection> Worker<P> {
         }
         self.offset = offset;
         self.status.moved(offset, self.progress.1);
-        self.status.set_parked(&self.parked);
+        self.count_parked();
+        self.suspect(state.starts);
         tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, "begins");
         Ok(())
     }
@@ -284,8 +265,12 @@ impl<P: Projection> Worker<P> {
         if self.recounting.is_due() {
             return self.recount(source).await;
         }
+        if self.is_flooded() {
+            return self.idle(source).await;
+        }
         let limits = self.shared.limits;
-        let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
+        let most = if self.wary.careful > 0 { 1 } else { limits.chunk_events };
+        let taken = source.take(most, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
             if taken.at_end {
                 self.status.set_at_end(true);
@@ -293,10 +278,7 @@ impl<P: Projection> Worker<P> {
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
-        self.patience.begin_turn(&self.shared.turns).await;
-        let handled = self.handle(source, &taken.messages).await;
-        self.patience.end_turn();
-        handled?;
+        self.handle_warily(source, &taken.messages).await?;
         self.status.set_at_end(taken.at_end);
         Ok(())
     }
@@ -304,7 +286,7 @@ impl<P: Projection> Worker<P> {
     async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
         let status = Arc::clone(&self.status);
         tokio::select! {
-            () = source.filled() => Ok(()),
+            () = source.filled(), if !self.wary.was_flooded => Ok(()),
             () = status.suspects().came() => Ok(()),
             () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
             () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
@@ -350,7 +332,7 @@ impl<P: Projection> Worker<P> {
         if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
             self.parked.extend(changes.parked);
             changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
-            self.status.set_parked(&self.parked);
+            self.count_parked();
         }
         for (counter, total) in changes.totals {
             self.counters.put(counter, total);

@@ -105,6 +105,10 @@ impl Projector {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;

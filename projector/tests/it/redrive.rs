@@ -28,11 +28,7 @@ fn poison(world: &World, order: &[RecordedEvent]) {
 }
 
 fn parked(world: &World, order: &[RecordedEvent]) -> Option<Parked> {
-    let stream = order[0].stream_id;
-    let mut get = redis::cmd("HGET");
-    get.arg(world.slot(Context::Orders, stream).parked()).arg(stream.simple().to_string());
-    let json: Option<Vec<u8>> = get.query(&mut world.redis()).unwrap();
-    json.map(|json| serde_json::from_slice(&json).unwrap())
+    super::poison::parked(world, order[0].stream_id)
 }
 
 fn view(world: &World, order: &[RecordedEvent]) -> Vec<u8> {

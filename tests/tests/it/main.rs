@@ -4,6 +4,7 @@
 
 mod audit;
 mod chaos;
+mod dlq;
 mod happy;
 mod import;
 mod journey;

@@ -127,7 +127,7 @@ impl<P: Projection> Worker<P> {
                 break;
             }
         }
-        let parked = failure.map(|(version, Failure { cause, event_type, fingerprint })| {
+        let parked = failure.map(|(version, Failure { cause, event_type, fingerprint, .. })| {
             let (until, attempts) = (parked.until.max(version), parked.attempts.saturating_add(1));
             let last = Utc::now().timestamp_millis();
             Parked { version, cause, event_type, fingerprint, until, attempts, last, ..parked.clone() }

@@ -1,4 +1,4 @@
-//! The two services' HTTP APIs, as this tool calls them.
+//! The services' HTTP APIs, as this tool calls them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +29,9 @@ pub struct Connection {
     /// The query service
     #[arg(long, env, default_value = "http://127.0.0.1:8081", value_name = "URL")]
     query_url: String,
+    /// A projector, whichever
+    #[arg(long, env, default_value = "http://127.0.0.1:8082", value_name = "URL")]
+    projector_url: String,
     #[command(flatten)]
     signing: Signing,
     /// A token to call with, instead of minting one
@@ -62,6 +65,8 @@ pub enum Service {
     Command,
     /// The read side.
     Query,
+    /// The read side's writer, for dead letters.
+    Projector,
 }
 
 /// A connected caller. Cheap to clone.
@@ -70,6 +75,7 @@ pub struct Api {
     client: Client,
     command_url: String,
     query_url: String,
+    projector_url: String,
     token: String,
 }
 
@@ -116,7 +122,13 @@ impl Api {
         };
         let client = Client::builder().tcp_nodelay(true).connect_timeout(Duration::from_secs(3)).build()?;
         let base = |url: &str| url.trim_end_matches('/').to_owned();
-        Ok(Self { client, command_url: base(&connection.command_url), query_url: base(&connection.query_url), token })
+        Ok(Self {
+            client,
+            command_url: base(&connection.command_url),
+            query_url: base(&connection.query_url),
+            projector_url: base(&connection.projector_url),
+            token,
+        })
     }
 
     /// The address of a path of a service.
@@ -124,6 +136,7 @@ impl Api {
         let base = match service {
             Service::Command => &self.command_url,
             Service::Query => &self.query_url,
+            Service::Projector => &self.projector_url,
         };
         format!("{base}{path}")
     }
@@ -175,12 +188,12 @@ impl Api {
     /// A failure to reach a service, as an error that says what to do.
     pub fn unreachable(&self, service: Service, error: reqwest::Error) -> anyhow::Error {
         let name = match service {
-            Service::Command => "command",
-            Service::Query => "query",
+            Service::Command => "command service",
+            Service::Query => "query service",
+            Service::Projector => "projector",
         };
         let url = self.url(service, "");
-        anyhow::Error::new(error)
-            .context(format!("the {name} service does not answer at {url}: is the stack up? `make up` starts it"))
+        anyhow::Error::new(error).context(format!("the {name} does not answer at {url}: is the stack up? `make up` starts it"))
     }
 }
 

@@ -4,7 +4,10 @@
 pub mod api;
 pub mod audit;
 pub mod demo;
+pub mod dlq;
 pub mod import;
+pub mod journey;
 pub mod text;
 pub mod token;
+pub mod verify;
 pub mod wait;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, import, token, wait};
+use orderctl::{audit, demo, dlq, import, journey, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -25,6 +25,9 @@ enum Verb {
     Wait(wait::WaitArgs),
     Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
+    Dlq(dlq::DlqArgs),
+    Journey(journey::JourneyArgs),
+    Verify(verify::VerifyArgs),
 }
 
 #[tokio::main]
@@ -44,6 +47,9 @@ async fn main() -> ExitCode {
         Verb::Wait(args) => wait::run(args).await,
         Verb::Audit(args) => audit::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
+        Verb::Dlq(args) => dlq::run(args).await,
+        Verb::Journey(args) => journey::run(args).await,
+        Verb::Verify(args) => verify::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

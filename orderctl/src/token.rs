@@ -50,7 +50,8 @@ impl RoleName {
     }
 }
 
-fn parse_ttl(text: &str) -> Result<Duration, String> {
+/// A duration: a number with s, m, h or d.
+pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
     let explain = || format!("{text:?} is no duration such as 90s, 30m, 1h or 7d");
     let unit = text.chars().last().ok_or_else(explain)?;
     let seconds = match unit {

@@ -1,10 +1,17 @@
 //! What happens to a partition's events between Kafka and Redis.
 
+pub mod audit;
 pub mod cache;
 pub mod changes;
 pub mod chunk;
 pub mod counters;
+pub mod failure;
+pub mod journey;
 pub mod letters;
+pub mod operating;
 pub mod patience;
+pub mod redrive;
+pub mod starts;
 pub mod status;
+pub mod verify;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! Where tests kill the process, by `FAILPOINTS=projector::before-apply=3*off->return`; without the feature `failpoints` nothing.
 
+use events::StreamId;
+
 /// A chunk is folded, its dead letters are sent, and nothing is written yet.
 pub(crate) fn before_apply() {
     fail::fail_point!("projector::before-apply", |_| die());
@@ -8,6 +10,16 @@ pub(crate) fn before_apply() {
 /// A chunk is written, and the process does not know it yet.
 pub(crate) fn after_apply() {
     fail::fail_point!("projector::after-apply", |_| die());
+}
+
+/// An event is about to be folded: `projector::fold=return(STREAM/VERSION)` kills the process at that one.
+pub(crate) fn fold(stream: StreamId, version: u64) {
+    let _ = (stream, version);
+    fail::fail_point!("projector::fold", |event| {
+        if event.is_some_and(|event| event == format!("{stream}/{version}")) {
+            die();
+        }
+    });
 }
 
 /// Ends as `kill -9` does.

@@ -1,5 +1,7 @@
-//! Kafka: the consumer group, and one source of records a partition.
+//! Kafka: the consumer group, and one source of records a partition. HTTP: what operators ask.
 
 pub mod group;
+pub mod http;
+pub mod inspect;
 pub mod source;
 pub mod topics;

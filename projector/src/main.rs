@@ -4,10 +4,14 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use projector::{
-    application::{status::Partitions, worker::Shared},
+    application::{
+        audit::Auditor, journey::Journeys, operating::Operating, status::Partitions, verify::Verification, worker::Shared,
+    },
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
+        http,
+        inspect::{self, Inspecting},
         topics::{Cluster, Topics},
     },
     outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
@@ -18,12 +22,12 @@ use service_kit::{
     auth::Verifier,
     config,
     health::{Health, StateCheck},
-    routes::Routes,
     server::Server,
     shutdown::Shutdown,
     telemetry,
 };
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,12 +56,22 @@ async fn main() -> anyhow::Result<ExitCode> {
     let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
-    let router = Routes::new().operations(&health, &metrics).into_router((), verifier);
+    let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
+    let inspecting = Inspecting {
+        journeys: Journeys::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+        verification: Verification::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+    };
+    let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(operating, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
         let (cluster, contexts) = prepare(&config, &topics, &store, &generations).await;
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
+        if let Some(settings) = config.audit() {
+            let audited = contexts.iter().map(|(context, _, generation)| (*context, *generation)).collect();
+            let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), audited, settings);
+            tokio::spawn(auditor.run(shutdown.token()));
+        }
         let shared = Shared {
             store,
             commands,
@@ -65,6 +79,8 @@ async fn main() -> anyhow::Result<ExitCode> {
             cluster: cluster.id,
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
+            run: Uuid::new_v4(),
+            alone: Arc::default(),
         };
         let settings = GroupSettings {
             brokers: config.kafka_brokers.clone(),

@@ -32,7 +32,7 @@ pub enum QueryError {
         /// What was asked for.
         min_version: u64,
         /// Why it is parked.
-        parked: Parked,
+        parked: Box<Parked>,
     },
     /// The text is no cursor of this list.
     #[error("not a cursor of this list")]

@@ -26,9 +26,15 @@ impl Generation {
     /// The slot that holds a stream's view.
     #[must_use]
     pub fn slot_of(&self, prefix: &str, context: Context, stream: StreamId) -> Slot {
+        Slot::new(prefix, *self, context, self.partition_of(stream))
+    }
+
+    /// The partition that a stream's events are in.
+    #[must_use]
+    pub fn partition_of(&self, stream: StreamId) -> u32 {
         let mut buffer = Uuid::encode_buffer();
         let key = stream.hyphenated().encode_lower(&mut buffer);
-        Slot::new(prefix, *self, context, partition::partition_of(key.as_bytes(), self.partitions))
+        partition::partition_of(key.as_bytes(), self.partitions)
     }
 
     /// Every slot of the generation, by partition.
@@ -87,11 +93,54 @@ impl Slot {
         format!("{}:parked", self.base)
     }
 
+    /// The hash of what operators asked for and what the owner of the partition answered: request id → JSON, the
+    /// projector's own. Short-lived: whoever asked takes the answer away.
+    #[must_use]
+    pub fn redrives(&self) -> String {
+        format!("{}:redrives", self.base)
+    }
+
+    /// What operators did to dead letters, as a ring: a hash with the field `next` (how many there were) and one field
+    /// for each of the last ones, JSON of the projector's own.
+    #[must_use]
+    pub fn operations(&self) -> String {
+        format!("{}:operations", self.base)
+    }
+
+    /// How often a process began at the slot's checkpoint and died before it moved: JSON of the projector's own. Absent
+    /// when nothing is suspicious.
+    #[must_use]
+    pub fn starts(&self) -> String {
+        format!("{}:starts", self.base)
+    }
+
     /// The capped change log: a Redis stream, one entry a chunk, with the field `changes`: JSON of `Vec<`[`Change`]`>`.
     #[must_use]
     pub fn log(&self) -> String {
         format!("{}:log", self.base)
     }
+}
+
+/// The pattern (of `SCAN`) of the keys of all views, of whatever generation.
+#[must_use]
+pub fn views_pattern(prefix: &str) -> String {
+    let mut pattern = String::with_capacity(prefix.len() + 16);
+    for letter in prefix.chars() {
+        if matches!(letter, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern + ":{g*}:view:*"
+}
+
+/// What a view's key says: the generation's number, context and stream. None when it is no view's key.
+#[must_use]
+pub fn parse_view(prefix: &str, key: &str) -> Option<(u32, Context, StreamId)> {
+    let (slot, stream) = key.strip_prefix(prefix)?.strip_prefix(":{g")?.split_once("}:view:")?;
+    let mut parts = slot.split(':');
+    let (generation, context) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((generation, context, stream.parse().ok()?))
 }
 
 /// One change in a slot's change log: stream id, version reached, type of the last event.
@@ -103,12 +152,66 @@ pub struct Change(pub StreamId, pub u64, pub String);
 pub struct Parked {
     /// The version of the first event that could not be handled.
     pub version: u64,
-    /// What went wrong with it.
+    /// What went wrong with it, the last time that it was tried.
     pub cause: String,
     /// When it was parked, in milliseconds since 1970.
     pub since: i64,
     /// The version of the last event of the stream that was sent to the dead letters: what comes again is not sent again.
     pub until: u64,
+    /// How often the event was tried. Older entries don't say: once.
+    #[serde(default = "once")]
+    pub attempts: u32,
+    /// When it was last tried, in milliseconds since 1970; 0 where an older entry doesn't say.
+    #[serde(default)]
+    pub last: i64,
+    /// The type of the event; empty where it is not known.
+    #[serde(default)]
+    pub event_type: String,
+    /// The same for equal failures: of projection, event type and the cause without ids and numbers. Empty in older entries.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Set when an operator accepted that the stream stays where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discarded: Option<Discarded>,
+}
+
+/// Who accepted that a stream stays parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// The subject of their token.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Parked {
+    /// A stream parked for the first time, at `now` (milliseconds since 1970).
+    #[must_use]
+    pub fn first(version: u64, cause: &str, now: i64) -> Self {
+        Self {
+            version,
+            cause: cause.to_owned(),
+            since: now,
+            until: version,
+            attempts: 1,
+            last: now,
+            event_type: String::new(),
+            fingerprint: String::new(),
+            discarded: None,
+        }
+    }
+
+    /// Whether somebody should look at it: it was not discarded.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.discarded.is_none()
+    }
+}
+
+const fn once() -> u32 {
+    1
 }
 
 #[cfg(test)]
@@ -120,9 +223,23 @@ mod tests {
     #[test]
     fn all_keys_of_a_slot_share_a_hash_tag() {
         let slot = Slot::new("t", GENERATION, Context::Orders, 7);
-        for key in [slot.state(), slot.view(Uuid::nil()), slot.index("recent"), slot.owners("email"), slot.parked(), slot.log()] {
+        let operator = [slot.redrives(), slot.operations(), slot.starts()];
+        let content =
+            [slot.state(), slot.view(Uuid::nil()), slot.index("recent"), slot.owners("email"), slot.parked(), slot.log()];
+        for key in content.into_iter().chain(operator) {
             assert!(key.starts_with("t:{g3:orders:7}:"), "{key}");
         }
+    }
+
+    #[test]
+    fn a_view_s_key_says_whose_it_is() {
+        let stream = Uuid::from_u128(9);
+        let key = GENERATION.slot_of("a:b", Context::Orders, stream).view(stream);
+        assert_eq!(parse_view("a:b", &key), Some((3, Context::Orders, stream)));
+        for other in ["a:b:generations", "a:b:{g3:orders:7}:state", "c:{g3:orders:7}:view:9"] {
+            assert_eq!(parse_view("a:b", other), None, "{other}");
+        }
+        assert_eq!(views_pattern("a*"), "a\\*:{g*}:view:*");
     }
 
     #[test]
@@ -131,5 +248,13 @@ mod tests {
         let slot = GENERATION.slot_of("t", Context::Orders, stream);
         let partition = partition::partition_of(stream.to_string().as_bytes(), 12);
         assert_eq!(slot, Slot::new("t", GENERATION, Context::Orders, partition));
+    }
+
+    #[test]
+    fn reads_what_older_projectors_parked() {
+        let old = r#"{"version":3,"cause":"bad","since":77,"until":5}"#;
+        let parked: Parked = serde_json::from_str(old).unwrap();
+        assert_eq!(parked, Parked { until: 5, last: 0, ..Parked::first(3, "bad", 77) });
+        assert!(parked.is_open());
     }
 }

@@ -2,6 +2,7 @@
 
 use events::StreamId;
 use read_model::keys::Parked;
+use uuid::Uuid;
 
 use crate::projections::{Counter, IndexName};
 
@@ -16,6 +17,8 @@ pub struct Changes {
     pub at: i64,
     /// Views in their stored form.
     pub views: Vec<(StreamId, Vec<u8>)>,
+    /// Views that go: of streams that the event store does not have.
+    pub dropped: Vec<StreamId>,
     /// Index entries that ended.
     pub removed: Vec<(IndexName, String)>,
     /// Index entries that began.
@@ -30,6 +33,12 @@ pub struct Changes {
     pub claimed: Vec<(&'static str, String, StreamId)>,
     /// Streams parked, or parked further.
     pub parked: Vec<(StreamId, Parked)>,
+    /// Streams that are not parked any more.
+    pub unparked: Vec<StreamId>,
+    /// Answers to operators: request id and JSON.
+    pub answers: Vec<(Uuid, Vec<u8>)>,
+    /// What operators did, for the ring of operations: field and value.
+    pub operations: Vec<(String, Vec<u8>)>,
     /// For the change log: streams, the version they reached and the type of the event that took them there.
     pub log: Vec<(StreamId, u64, &'static str)>,
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use events::{DomainEvent, Envelope, StreamId};
 use read_model::{Flags, Header, keys::Parked};
 
-use super::changes::Changes;
+use super::{changes::Changes, failure::Failure};
 use crate::projections::{Counter, IndexEntry, IndexName, KeyRing, Meta, Projection};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, lru::DefaultHasher>;
@@ -25,6 +25,8 @@ struct Working<V> {
     last_type: &'static str,
     parked: Option<Parked>,
     newly_parked: bool,
+    /// Taken out of the dead letters by a redrive, perhaps only to be parked again.
+    released: bool,
 }
 
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl<P: Projection> Chunk<P> {
     /// Brings a stream's state in, as it is in Redis.
     pub fn bring(&mut self, stream: StreamId, view: Option<P::View>, parked: Option<Parked>) {
         if let Entry::Vacant(vacant) = self.streams.entry(stream) {
-            vacant.insert(Working { view, before: None, last_type: "", parked, newly_parked: false });
+            vacant.insert(Working { view, before: None, last_type: "", parked, newly_parked: false, released: false });
         }
     }
 
@@ -121,12 +123,37 @@ impl<P: Projection> Chunk<P> {
     }
 
     /// Parks a stream, or moves a parked one on by the event that follows.
-    pub fn park(&mut self, stream: StreamId, version: u64, cause: &str, now: i64) {
+    pub fn park(&mut self, stream: StreamId, version: u64, failure: &Failure, now: i64) {
         let Some(working) = self.streams.get_mut(&stream) else { return };
         working.newly_parked = true;
-        let parked =
-            working.parked.get_or_insert_with(|| Parked { version, cause: cause.to_owned(), since: now, until: version });
+        let parked = working.parked.get_or_insert_with(|| Parked {
+            event_type: failure.event_type.clone(),
+            fingerprint: failure.fingerprint.clone(),
+            attempts: failure.attempts,
+            ..Parked::first(version, &failure.cause, now)
+        });
         parked.until = parked.until.max(version);
+    }
+
+    /// Takes a parked stream out of the dead letters, so that its next event is the one after its view.
+    pub fn release(&mut self, stream: StreamId) {
+        if let Some(working) = self.streams.get_mut(&stream) {
+            working.parked = None;
+            working.released = true;
+        }
+    }
+
+    /// Parks a stream as this says.
+    pub fn park_as(&mut self, stream: StreamId, parked: Parked) {
+        if let Some(working) = self.streams.get_mut(&stream) {
+            working.parked = Some(parked);
+            working.newly_parked = true;
+        }
+    }
+
+    /// The stream's view as it is now.
+    pub fn view(&self, stream: StreamId) -> Option<&P::View> {
+        self.streams.get(&stream)?.view.as_ref()
     }
 
     /// What has to be written, and the views to keep in memory once it is.
@@ -143,8 +170,11 @@ impl<P: Projection> Chunk<P> {
                 differ::<P>(stream, before, view, &mut changes);
                 changes.log.push((stream, P::version(view), working.last_type));
                 changes.views.push((stream, stored::<P>(stream, view, working.parked.is_some())?));
-            } else if let (true, Some(view)) = (working.newly_parked, &working.view) {
-                changes.views.push((stream, stored::<P>(stream, view, true)?));
+            } else if let (true, Some(view)) = (working.newly_parked || working.released, &working.view) {
+                changes.views.push((stream, stored::<P>(stream, view, working.parked.is_some())?));
+            }
+            if working.released && working.parked.is_none() {
+                changes.unparked.push(stream);
             }
             if let (true, Some(parked)) = (working.newly_parked, &working.parked) {
                 changes.parked.push((stream, parked.clone()));
@@ -189,7 +219,8 @@ fn members<'e>(entries: impl Iterator<Item = &'e IndexEntry>, members: &mut Vec<
     }
 }
 
-fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
+/// A view in its stored form.
+pub(crate) fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
     let flags = if parked { Flags::PARKED } else { Flags::NONE };
     let header = Header { flags, version: P::version(view), owner: P::owner(view) };
     let mut bytes = header.encode(&[]);

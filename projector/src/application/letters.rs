@@ -17,6 +17,8 @@ pub struct DeadLetter {
     pub value: Option<Vec<u8>>,
     /// What is wrong with it.
     pub cause: String,
+    /// The same for equal failures; an event that follows a parked one has that one's.
+    pub fingerprint: String,
     /// The projection that could not handle it, and its version.
     pub projection: (Context, u32),
     /// Where it was met; for an event from the history, where the gap was met.
@@ -60,6 +62,7 @@ impl DeadLetter {
         let mut headers = vec![
             ("dl_id", self.id()),
             ("dl_cause", self.cause.clone()),
+            ("dl_fingerprint", self.fingerprint.clone()),
             ("dl_projection", context.to_string()),
             ("dl_projection_version", projection.to_string()),
             ("dl_topic", topic.clone()),

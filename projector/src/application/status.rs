@@ -11,6 +11,8 @@ use std::{
 use chrono::Utc;
 use events::Context;
 
+use super::audit::Suspects;
+
 /// Partitions named in a readiness report; there may be hundreds.
 const NAMED: usize = 5;
 
@@ -28,6 +30,7 @@ pub struct PartitionStatus {
     recorded_at: AtomicI64,
     at_end: AtomicBool,
     trouble: Mutex<Option<String>>,
+    suspects: Suspects,
 }
 
 impl Partitions {
@@ -41,6 +44,7 @@ impl Partitions {
             recorded_at: AtomicI64::new(0),
             at_end: AtomicBool::new(false),
             trouble: Mutex::default(),
+            suspects: Suspects::default(),
         };
         Arc::clone(partitions.entry((context, partition)).or_insert_with(|| Arc::new(status)))
     }
@@ -51,6 +55,7 @@ impl Partitions {
         if let Some(status) = partitions.remove(&(context, partition)) {
             status.report_lag(0, 0.0);
             status.report_trouble(false);
+            status.set_parked(0);
         }
     }
 
@@ -83,6 +88,23 @@ impl PartitionStatus {
     /// Whether everything that the topic had has been handled.
     pub fn set_at_end(&self, at_end: bool) {
         self.at_end.store(at_end, Ordering::Relaxed);
+    }
+
+    /// Whether everything that the topic had has been handled, and nothing is in the way of more.
+    pub fn is_settled(&self) -> bool {
+        self.at_end.load(Ordering::Relaxed) && self.trouble().is_none()
+    }
+
+    /// The streams that its worker shall look at.
+    pub fn suspects(&self) -> &Suspects {
+        &self.suspects
+    }
+
+    /// Reports how many streams are parked and not discarded.
+    pub fn set_parked(&self, streams: usize) {
+        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
+        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     /// Says why the partition stands still, or with none that it moves.

@@ -1,26 +1,31 @@
 //! One partition: takes what waits, folds it, writes it, and starts over at the checkpoint when something else wrote.
 
+mod careful;
 mod fold;
+mod interrupted;
 mod meters;
+mod recount;
+mod redrive;
+mod repair;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use rdkafka::{Message, message::BorrowedMessage};
 use read_model::{Generation, Slot, keys::Parked};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
-    cache::ViewCache,
-    chunk::UnserialisableView,
-    counters::CounterCache,
-    patience::{Patience, Stopped},
-    status::PartitionStatus,
+    cache::ViewCache, changes::Changes, chunk::Kept, counters::CounterCache, patience::Patience, status::PartitionStatus,
 };
 use crate::{
     failpoints,
-    inbound::source::{OffsetLost, Source},
+    inbound::source::Source,
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
@@ -28,8 +33,11 @@ use crate::{
     },
     projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
 };
+use careful::Wary;
 use fold::Folding;
+use interrupted::Interrupted;
 use meters::Meters;
+use recount::Recounting;
 
 /// How often a worker that has nothing to do looks whether Redis still has what it wrote.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
@@ -51,6 +59,10 @@ pub struct Shared {
     pub limits: Limits,
     /// How many chunks are worked on at a time.
     pub turns: Arc<Semaphore>,
+    /// This run of this process.
+    pub run: Uuid,
+    /// Whoever handles a record that may end the process is alone in that.
+    pub alone: Arc<Mutex<()>>,
 }
 
 /// Bounds of a worker.
@@ -64,6 +76,10 @@ pub struct Limits {
     pub cached_views: NonZeroUsize,
     /// Bytes of views kept in memory.
     pub cached_bytes: usize,
+    /// The time between two recounts of an idle partition's counters; none: never.
+    pub recount: Option<Duration>,
+    /// Streams of a partition that may be parked and not discarded; past that the partition stands still.
+    pub parked_streams: usize,
 }
 
 /// A partition given to this process.
@@ -84,35 +100,6 @@ pub struct Assignment {
     pub status: Arc<PartitionStatus>,
     /// Cancelled when the partition is given up.
     pub stop: CancellationToken,
-}
-
-/// Why a worker stopped working on a chunk.
-#[derive(Debug, thiserror::Error)]
-enum Interrupted {
-    #[error("the partition was given up")]
-    Stopped,
-    #[error("the slot has another revision than the one left there")]
-    Fenced,
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl From<Stopped> for Interrupted {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-impl From<OffsetLost> for Interrupted {
-    fn from(lost: OffsetLost) -> Self {
-        Self::Broken(lost.to_string())
-    }
-}
-
-impl From<UnserialisableView> for Interrupted {
-    fn from(error: UnserialisableView) -> Self {
-        Self::Broken(error.to_string())
-    }
 }
 
 /// Works on a partition until it is given up.
@@ -139,8 +126,14 @@ struct Worker<P: Projection> {
     counters: CounterCache,
     keys: KeyRing,
     parked: HashMap<StreamId, Parked>,
+    recounting: Recounting,
+    wary: Wary,
     /// The revision left in Redis; none for an empty slot.
     rev: Option<u64>,
+    /// The next offset to read.
+    offset: i64,
+    /// When requests of operators were last looked for.
+    looked: Option<Instant>,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
 }
@@ -160,7 +153,11 @@ impl<P: Projection> Worker<P> {
             counters: CounterCache::default(),
             keys: KeyRing::default(),
             parked: HashMap::new(),
+            recounting: Recounting::new(shared.limits.recount),
+            wary: Wary::default(),
             rev: None,
+            offset: 0,
+            looked: None,
             progress: (0, 0),
             shared,
             topic,
@@ -169,8 +166,9 @@ impl<P: Projection> Worker<P> {
         };
         loop {
             match worker.session(&source, start.take()).await {
-                Interrupted::Stopped => return,
+                Interrupted::Stopped => return worker.withdraw().await,
                 Interrupted::Fenced => {
+                    worker.withdraw().await;
                     worker.meters.restarts.increment(1);
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
@@ -209,6 +207,7 @@ impl<P: Projection> Worker<P> {
         self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
         self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
         let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
+        self.status.set_at_end(false);
         if let Some(checkpoint) = &state.checkpoint
             && checkpoint.cluster != shared.cluster
         {
@@ -227,7 +226,10 @@ impl<P: Projection> Worker<P> {
         if !in_place {
             self.patience.until_done("kafka", || source.seek(offset)).await?;
         }
+        self.offset = offset;
         self.status.moved(offset, self.progress.1);
+        self.count_parked();
+        self.suspect(state.starts);
         tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, "begins");
         Ok(())
     }
@@ -251,13 +253,24 @@ impl<P: Projection> Worker<P> {
         Ok(())
     }
 
-    /// Handles what waits, or waits.
+    /// Does what operators ask for and handles what waits, or waits.
     async fn turn(&mut self, source: &Source) -> Result<(), Interrupted> {
         if self.patience.stop().is_cancelled() {
             return Err(Interrupted::Stopped);
         }
+        self.serve().await?;
+        if let Some(suspect) = self.status.suspects().take() {
+            return self.try_suspect(suspect).await;
+        }
+        if self.recounting.is_due() {
+            return self.recount(source).await;
+        }
+        if self.is_flooded() {
+            return self.idle(source).await;
+        }
         let limits = self.shared.limits;
-        let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
+        let most = if self.wary.careful > 0 { 1 } else { limits.chunk_events };
+        let taken = source.take(most, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
             if taken.at_end {
                 self.status.set_at_end(true);
@@ -265,22 +278,22 @@ impl<P: Projection> Worker<P> {
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
-        self.patience.begin_turn(&self.shared.turns).await;
-        let handled = self.handle(source, &taken.messages).await;
-        self.patience.end_turn();
-        handled?;
+        self.handle_warily(source, &taken.messages).await?;
         self.status.set_at_end(taken.at_end);
         Ok(())
     }
 
-    async fn idle(&self, source: &Source) -> Result<(), Interrupted> {
+    async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
+        let status = Arc::clone(&self.status);
         tokio::select! {
-            () = source.filled() => Ok(()),
+            () = source.filled(), if !self.wary.was_flooded => Ok(()),
+            () = status.suspects().came() => Ok(()),
             () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
             () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
                 Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
+                Ok(_) => self.recount_idly(source).await,
                 // A Redis that is down is met by the next chunk; until then there is nothing to wait for.
-                Ok(_) | Err(_) => Ok(()),
+                Err(_) => Ok(()),
             },
         }
     }
@@ -290,13 +303,23 @@ impl<P: Projection> Worker<P> {
         let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
-        let (mut changes, kept) = chunk.finish(offset, self.progress)?;
-        self.total(&mut changes).await?;
+        let (changes, kept) = chunk.finish(offset, self.progress)?;
         let shared = &self.shared;
         if !letters.is_empty() {
             self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
             self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         }
+        self.write(changes, kept).await?;
+        self.offset = offset;
+        source.store(offset);
+        self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        Ok(())
+    }
+
+    /// Writes changes that were folded on the revision that this worker left, and remembers what Redis has now.
+    async fn write(&mut self, mut changes: Changes, kept: Vec<Kept<P>>) -> Result<(), Interrupted> {
+        let shared = Arc::clone(&self.shared);
+        self.total(&mut changes).await?;
         failpoints::before_apply();
         let writing = || shared.store.apply(&self.slot, self.rev, &shared.cluster, &changes);
         match self.patience.until_done("redis", writing).await? {
@@ -306,16 +329,18 @@ impl<P: Projection> Worker<P> {
         failpoints::after_apply();
         self.rev = Some(self.rev.unwrap_or(0) + 1);
         self.progress = (changes.events, changes.at);
-        self.parked.extend(changes.parked);
+        if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
+            self.parked.extend(changes.parked);
+            changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
+            self.count_parked();
+        }
         for (counter, total) in changes.totals {
             self.counters.put(counter, total);
         }
         for (stream, view) in kept {
             self.cache.put(stream, view);
         }
-        self.status.moved(offset, changes.at);
-        source.store(offset);
-        self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
+        self.status.moved(changes.offset, changes.at);
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ impl Projection for UserProjection {
 
     const VERSION: u32 = 1;
 
+    const PERSONAL: &'static [&'static str] = &["name", "email"];
+
     fn apply(view: Option<UserView>, event: &UserEvent, meta: &Meta, keys: &KeyRing) -> Folded<UserView> {
         if let UserEvent::Registered(registered) = event {
             return match view {

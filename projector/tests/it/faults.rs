@@ -73,6 +73,26 @@ fn a_gap_is_filled_from_the_event_store_and_only_its_partition_waits_for_it() {
 }
 
 #[test]
+fn a_projector_killed_again_and_again_while_it_waits_blames_no_event() {
+    let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    commands.set_down(true);
+    let gapped = order(1);
+    commands.knows(&gapped);
+    world.write(Context::Orders, &[gapped[0].clone(), gapped[3].clone(), gapped[4].clone()]);
+    for _ in 0..5 {
+        let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+        eventually("it waits", || projector.ready().contains("command service: it answered 503"));
+        // Dropped: killed.
+    }
+    commands.set_down(false);
+    let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+    assert_equals_fold(&world, 3, &gapped);
+    assert_eq!(projector.metric("orderflow_dead_letters_total"), 0);
+    assert!(projector.log().contains("a process died at this checkpoint"), "the deaths were noticed");
+}
+
+#[test]
 fn a_kill_before_the_write_loses_nothing() {
     killed_at("projector::before-apply");
 }
@@ -140,7 +160,7 @@ fn empty(world: &World) {
     let mut redis = world.redis();
     let _: () = redis::cmd("EVAL").arg(script).arg(0).arg(format!("{}:*", world.prefix)).query(&mut redis).unwrap();
     // Another test's projector may load it again at this moment, or may have to: both are well.
-    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_2").query(&mut redis);
+    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_3").query(&mut redis);
 }
 
 #[test]

@@ -54,6 +54,15 @@ impl CommandService {
         self.0.events.lock().unwrap().extend_from_slice(events);
     }
 
+    /// The store has these events instead of those of the same versions.
+    pub(crate) fn knows_better(&self, events: &[RecordedEvent]) {
+        let mut known = self.0.events.lock().unwrap();
+        let is_same =
+            |one: &RecordedEvent, other: &RecordedEvent| (one.stream_id, one.version) == (other.stream_id, other.version);
+        known.retain(|old| !events.iter().any(|new| is_same(old, new)));
+        known.extend_from_slice(events);
+    }
+
     pub(crate) fn keeps_key(&self, id: Uuid, key: DataKey) {
         self.0.keys.lock().unwrap().insert(id, key);
     }

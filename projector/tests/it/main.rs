@@ -7,5 +7,6 @@ mod history;
 mod oracle;
 mod poison;
 mod process;
+mod redrive;
 mod users;
 mod world;

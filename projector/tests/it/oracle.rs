@@ -59,7 +59,8 @@ fn fold<'e>(stream: StreamId, events: impl Iterator<Item = &'e RecordedEvent>) -
 pub(crate) fn found(world: &World) -> Contents {
     let mut redis = world.redis();
     let mut contents = Contents::new();
-    let is_content = |key: &String| !key.ends_with(":state") && !key.ends_with(":log") && !key.ends_with(":generations");
+    let others = [":state", ":log", ":generations", ":redrives", ":operations", ":starts"];
+    let is_content = |key: &String| !others.iter().any(|other| key.ends_with(other));
     for key in world.keys().into_iter().filter(is_content) {
         let kind: String = redis::cmd("TYPE").arg(&key).query(&mut redis).unwrap();
         let items = match kind.as_str() {

@@ -5,6 +5,13 @@ use std::{
     net::TcpStream,
     os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use service_kit::{
+    auth::{Role, mint},
+    config::Secret,
 };
 
 use tempfile::TempDir;
@@ -40,6 +47,7 @@ impl Projector {
             .env("HTTP_ADDR", "127.0.0.1:0")
             .env("ADDR_FILE", directory.path().join("address"))
             .env("CHUNK_EVENTS", "16")
+            .env("AUDIT_STREAMS_PER_SECOND", "0")
             .envs(settings.iter().copied())
             .stdout(log)
             .stderr(Stdio::inherit())
@@ -57,6 +65,31 @@ impl Projector {
         Some(answer)
     }
 
+    /// A request of somebody with these roles, called `operator`: status and JSON; status 0 for no answer.
+    pub(crate) fn ask_as(&self, roles: &[Role], method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let token = mint(&Secret::new(SECRET), "operator", roles, Duration::from_secs(60)).unwrap();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: projector\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = || {
+            let mut stream = TcpStream::connect(std::fs::read_to_string(self.directory.path().join("address")).ok()?).ok()?;
+            write!(stream, "{head}{body}").ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            let (head, body) = answer.split_once("\r\n\r\n")?;
+            Some((head.split(' ').nth(1)?.parse().ok()?, serde_json::from_str(body).unwrap_or_default()))
+        };
+        answer().unwrap_or_default()
+    }
+
+    /// The same of a service.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.ask_as(&[Role::Service], method, path, body)
+    }
+
     pub(crate) fn ready(&self) -> String {
         self.get("/ready").unwrap_or_default()
     }
@@ -70,6 +103,10 @@ impl Projector {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for the process to end by itself.

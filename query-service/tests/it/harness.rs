@@ -132,7 +132,7 @@ impl Shop {
 
     /// Parks a stream as the projector does: the cause in the slot's hash, and the view, if there is one, flagged.
     pub(crate) async fn park(&self, context: Context, id: Uuid, version: u64, cause: &str) {
-        let parked = keys::Parked { version, cause: cause.to_owned(), since: 1_300_000_000_000, until: version };
+        let parked = keys::Parked::first(version, cause, 1_300_000_000_000);
         let parked = serde_json::to_string(&parked).unwrap();
         self.command(redis::cmd("HSET").arg(self.slot(context, id).parked()).arg(id.simple().to_string()).arg(parked)).await;
     }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+mod audit;
 mod chaos;
+mod dlq;
 mod happy;
 mod import;
+mod journey;
 mod oracle;
 mod parking;
 mod projector;
@@ -12,3 +15,4 @@ mod readme;
 mod redis;
 mod relay;
 mod shutdown;
+mod verify;

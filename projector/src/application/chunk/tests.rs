@@ -137,14 +137,21 @@ fn a_parked_stream_keeps_its_view_and_says_so() {
     let mut chunk = Chunk::<OrderProjection>::with_capacity(1);
     chunk.bring(stream, None, None);
     chunk.apply(&envelope(stream, 1), &events()[0], &KeyRing::default()).unwrap();
-    chunk.park(stream, 2, "bad", 77);
-    chunk.park(stream, 3, "it follows", 78);
+    let bad = Failure::new(events::Context::Orders, "x", "bad");
+    chunk.park(stream, 2, &bad, 77);
+    chunk.park(stream, 3, &Failure { cause: "it follows".into(), ..bad.clone() }, 78);
     assert_eq!(chunk.reached(stream), 3);
     let (changes, _) = chunk.finish(0, (0, 0)).unwrap();
     let stored = read_model::StoredView::decode(&changes.views[0].1).unwrap();
     assert!(stored.header.flags.is_parked());
     assert_eq!(stored.header.version, 1);
-    assert_eq!(changes.parked, [(stream, Parked { version: 2, cause: "bad".into(), since: 77, until: 3 })]);
+    assert_eq!(
+        changes.parked,
+        [(
+            stream,
+            Parked { until: 3, event_type: "x".into(), fingerprint: bad.fingerprint.clone(), ..Parked::first(2, "bad", 77) }
+        )]
+    );
 }
 
 #[test]
@@ -154,8 +161,32 @@ fn a_stream_parked_earlier_gets_its_flag_once() {
     model.fold(&[(stream, 1)]);
     let mut chunk = Chunk::<OrderProjection>::with_capacity(1);
     chunk.bring(stream, model.view(stream), None);
-    chunk.park(stream, 2, "bad", 77);
+    chunk.park(stream, 2, &Failure::new(events::Context::Orders, "x", "bad"), 77);
     let (changes, _) = chunk.finish(0, (0, 0)).unwrap();
     assert!(read_model::StoredView::decode(&changes.views[0].1).unwrap().header.flags.is_parked());
     assert_eq!((changes.added.len(), changes.moves.len(), changes.log.len()), (0, 0, 0));
+}
+
+#[test]
+fn a_released_stream_goes_on_and_loses_its_flag() {
+    let stream = Uuid::from_u128(1);
+    let mut model = Model::default();
+    model.fold(&[(stream, 1)]);
+    let release = |events: &[OrderEvent]| {
+        let mut chunk = Chunk::<OrderProjection>::with_capacity(1);
+        chunk.bring(stream, model.view(stream), Some(Parked { until: 3, ..Parked::first(2, "bad", 77) }));
+        assert_eq!(chunk.reached(stream), 3);
+        chunk.release(stream);
+        assert_eq!(chunk.reached(stream), 1);
+        for (event, version) in events.iter().zip(2..) {
+            chunk.apply(&envelope(stream, version), event, &KeyRing::default()).unwrap();
+        }
+        chunk.finish(0, (0, 0)).unwrap().0
+    };
+    for (events, version) in [(&events()[1..], 3), (&[], 1)] {
+        let changes = release(events);
+        let header = read_model::StoredView::decode(&changes.views[0].1).unwrap().header;
+        assert_eq!((header.flags, header.version), (Flags::NONE, version));
+        assert_eq!((changes.unparked, changes.parked), (vec![stream], vec![]));
+    }
 }

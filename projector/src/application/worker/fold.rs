@@ -16,8 +16,12 @@ use crate::{
     application::{
         changes::Changes,
         chunk::Chunk,
+        failure::Failure,
         letters::{DeadLetter, Position, headers_of},
+        starts::Handling,
     },
+    failpoints,
+    outbound::command_service::CommandServiceError,
     projections::Projection,
 };
 
@@ -58,8 +62,16 @@ impl<'a> Origin<'a> {
 
 impl<P: Projection> Worker<P> {
     pub(super) async fn fold_chunk(&mut self, messages: &[BorrowedMessage<'_>]) -> Result<Folding<P>, Interrupted> {
-        let records: Vec<Record<'_>> = messages.iter().map(read).collect();
+        let unread = |message| Record { message, envelope: Err(deadly(self.wary.handling)) };
+        let records: Vec<Record<'_>> = match self.wary.handling {
+            Handling::SetAside(_) => messages.iter().map(unread).collect(),
+            Handling::Usual | Handling::Park(_) => messages.iter().map(read).collect(),
+        };
         let mut folding = Folding { chunk: self.bring(&records).await?, letters: Vec::new(), duplicates: 0 };
+        if let Handling::Park(attempts) = self.wary.handling {
+            self.park_unread(&mut folding, &records, attempts);
+            return Ok(folding);
+        }
         let events: Vec<_> = records.iter().map(|record| decode::<P>(&folding.chunk, record)).collect();
         self.fetch_keys(wanted::<P>(events.iter().flatten().flatten())).await?;
         for (record, event) in records.iter().zip(events) {
@@ -70,12 +82,30 @@ impl<P: Projection> Worker<P> {
                 }
                 (Ok(_), None) => folding.duplicates += 1,
                 (Err(cause), _) => {
-                    let letter = self.letter(None, Origin::Record(record.message), cause.clone());
+                    let failure = Failure::new(self.context, "", cause.clone());
+                    let letter = self.letter(None, Origin::Record(record.message), failure);
                     folding.letters.push(letter);
                 }
             }
         }
         Ok(folding)
+    }
+
+    /// Parks records that end the process when they are handled.
+    fn park_unread(&self, folding: &mut Folding<P>, records: &[Record<'_>], attempts: u32) {
+        for record in records {
+            match &record.envelope {
+                Ok(envelope) if envelope.version <= folding.chunk.reached(envelope.stream_id) => folding.duplicates += 1,
+                Ok(envelope) => {
+                    let failure = Failure::new(self.context, &envelope.event_type, deadly(self.wary.handling));
+                    self.park_as(folding, envelope, Origin::Record(record.message), Failure { attempts, ..failure });
+                }
+                Err(cause) => {
+                    let failure = Failure::new(self.context, "", cause.clone());
+                    folding.letters.push(self.letter(None, Origin::Record(record.message), failure));
+                }
+            }
+        }
     }
 
     /// The streams' states: from memory, or from Redis.
@@ -93,8 +123,7 @@ impl<P: Projection> Worker<P> {
             chunk.bring(stream, cached.flatten(), self.parked.get(&stream).cloned());
         }
         if !missing.is_empty() {
-            let (shared, slot) = (Arc::clone(&self.shared), &self.slot);
-            let views = self.patience.until_done("redis", || shared.store.views(slot, &missing)).await?;
+            let views = self.views(&missing).await?;
             for (stream, view) in missing.into_iter().zip(views) {
                 chunk.set_view(stream, view);
             }
@@ -115,14 +144,30 @@ impl<P: Projection> Worker<P> {
             }
         }
         let moves = changes.moves.iter().zip(known);
-        changes.totals = moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)).collect();
+        changes.totals.extend(moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)));
         Ok(())
     }
 
-    async fn fetch_keys(&mut self, mut wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+    /// The keys with these ids, as far as they are not here; one attempt.
+    pub(super) async fn try_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), CommandServiceError> {
+        let wanted = self.unknown_keys(wanted);
+        if !wanted.is_empty() {
+            for (id, key) in self.shared.commands.personal_keys(&wanted).await? {
+                self.keys.insert(id, key);
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_keys(&mut self, mut wanted: Vec<Uuid>) -> Vec<Uuid> {
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|id| !self.keys.contains(*id));
+        wanted
+    }
+
+    async fn fetch_keys(&mut self, wanted: Vec<Uuid>) -> Result<(), Interrupted> {
+        let wanted = self.unknown_keys(wanted);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -187,6 +232,7 @@ impl<P: Projection> Worker<P> {
     /// Folds the stream's next event, or parks it.
     fn step(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>) {
         let envelope = incoming.envelope;
+        failpoints::fold(envelope.stream_id, envelope.version);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let trace = envelope.traceparent.as_deref().and_then(|text| text.parse::<service_kit::trace::TraceContext>().ok());
             tracing::debug!(
@@ -206,13 +252,21 @@ impl<P: Projection> Worker<P> {
     }
 
     fn park(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>, cause: String) {
-        let Envelope { stream_id: stream, version, .. } = *incoming.envelope;
-        tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
-        folding.chunk.park(stream, version, &cause, Utc::now().timestamp_millis());
-        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, cause));
+        let failure = Failure::new(self.context, &incoming.envelope.event_type, cause);
+        self.park_as(folding, incoming.envelope, incoming.origin, failure);
     }
 
-    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, cause: String) -> DeadLetter {
+    fn park_as(&self, folding: &mut Folding<P>, envelope: &Envelope<'_>, origin: Origin<'_>, mut failure: Failure) {
+        let (stream, version, cause) = (envelope.stream_id, envelope.version, &failure.cause);
+        tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
+        if let Some(parked) = folding.chunk.parked(stream) {
+            failure.fingerprint.clone_from(&parked.fingerprint);
+        }
+        folding.chunk.park(stream, version, &failure, Utc::now().timestamp_millis());
+        folding.letters.push(self.letter(Some((stream, version)), origin, failure));
+    }
+
+    fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, failure: Failure) -> DeadLetter {
         let (key, headers, value) = match origin {
             Origin::Record(message) => {
                 let headers = message.headers().into_iter().flat_map(Headers::iter);
@@ -226,8 +280,19 @@ impl<P: Projection> Worker<P> {
         };
         let offset = origin.message().offset();
         let position = Position { topic: self.topic.clone(), partition: self.partition, offset };
-        DeadLetter { key, headers, value, cause, projection: (self.context, P::VERSION), position, event, at: Utc::now() }
+        let Failure { cause, fingerprint, .. } = failure;
+        let projection = (self.context, P::VERSION);
+        DeadLetter { key, headers, value, cause, fingerprint, projection, position, event, at: Utc::now() }
     }
+}
+
+/// The cause of a record that is not read any more.
+fn deadly(handling: Handling) -> String {
+    let deaths = match handling {
+        Handling::Usual => 0,
+        Handling::Park(deaths) | Handling::SetAside(deaths) => deaths,
+    };
+    format!("handling it ended the process {deaths} times")
 }
 
 /// Reads a record's headers. A record that is not under its stream's key is not that stream's event.

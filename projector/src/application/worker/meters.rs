@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram};
 
+use crate::application::redrive::Outcome;
+
 pub(super) struct Meters {
+    topic: String,
     pub(super) gaps: Counter,
     pub(super) dead_letters: Counter,
     pub(super) restarts: Counter,
@@ -18,6 +21,7 @@ impl Meters {
     pub(super) fn new(topic: &str) -> Self {
         let labels = [("topic", topic.to_owned())];
         Self {
+            topic: topic.to_owned(),
             gaps: metrics::counter!("orderflow_projection_gaps_total", &labels),
             dead_letters: metrics::counter!("orderflow_dead_letters_total", &labels),
             restarts: metrics::counter!("orderflow_projection_restarts_total", &labels),
@@ -26,6 +30,12 @@ impl Meters {
             batch_size: metrics::histogram!("orderflow_projection_batch_size", &labels),
             apply_seconds: metrics::histogram!("orderflow_projection_apply_seconds", &labels),
         }
+    }
+
+    /// Rare enough to be looked up.
+    pub(super) fn redrive(&self, outcome: Outcome) {
+        let labels = [("topic", self.topic.clone()), ("outcome", outcome.name().to_owned())];
+        metrics::counter!("orderflow_redrives_total", &labels).increment(1);
     }
 
     pub(super) fn chunk(&self, records: usize, applied: u64, duplicates: u64, took: Duration) {

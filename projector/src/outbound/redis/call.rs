@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The function's name; rises with any change of `apply.lua`, so that old and new processes can run side by side.
-const FUNCTION: &str = "orderflow_apply_2";
+const FUNCTION: &str = "orderflow_apply_3";
 
 /// Items of one operation, even because some are pairs. Lua's stack holds 8,000 values, and an item becomes two at most.
 const ITEMS: usize = 2_000;
@@ -29,6 +29,7 @@ struct Operations<'a> {
 pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: NonZeroUsize, changes: &Changes) -> Cmd {
     let mut operations = Operations::default();
     operations.views(slot, &changes.views);
+    operations.dropped(slot, &changes.dropped);
     operations.entries("remove", slot, &changes.removed);
     operations.entries("add", slot, &changes.added);
     for name in [stats::DAYS, stats::PRODUCT_UNITS, stats::PRODUCT_REVENUE] {
@@ -37,6 +38,12 @@ pub(super) fn build(slot: &Slot, rev: Option<u64>, cluster: &str, log_changes: N
     operations.owners("release", slot, &changes.released);
     operations.owners("set", slot, &changes.claimed);
     operations.parked(&slot.parked(), &changes.parked);
+    let unparked = changes.unparked.iter().map(|stream| owned(stream.simple().to_string()));
+    operations.items("delete", &slot.parked(), unparked.collect());
+    let answers = changes.answers.iter().flat_map(|(id, json)| [owned(id.simple().to_string()), Cow::Borrowed(json.as_slice())]);
+    operations.items("set", &slot.redrives(), answers.collect());
+    let done = changes.operations.iter().flat_map(|(field, value)| [owned(field.as_str()), Cow::Borrowed(value.as_slice())]);
+    operations.items("set", &slot.operations(), done.collect());
 
     let log = if changes.log.is_empty() { String::new() } else { serde_json::to_string(&changes.log).unwrap_or_default() };
     let entries = (log_changes.get() / changes.log.len().max(1)).max(1);
@@ -81,6 +88,16 @@ impl<'a> Operations<'a> {
             for (stream, bytes) in views {
                 self.keys.push(slot.view(*stream));
                 self.args.push(Cow::Borrowed(bytes));
+            }
+        }
+    }
+
+    fn dropped(&mut self, slot: &Slot, streams: &[StreamId]) {
+        for streams in streams.chunks(ITEMS) {
+            self.begin("drop", streams.len());
+            for stream in streams {
+                self.keys.push(slot.view(*stream));
+                self.args.push(Cow::Borrowed(b""));
             }
         }
     }

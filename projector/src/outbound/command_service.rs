@@ -79,27 +79,28 @@ impl CommandService {
         checked(self.http.get(format!("{}/health", self.base)).send().await?).await.map(drop)
     }
 
-    /// The events of a stream after version `after` and up to `until`, as far as the store has them.
+    /// The events of a stream after version `after` and up to `until`, as far as the store has them; none when the store
+    /// does not know the stream.
     pub async fn history(
         &self,
         context: Context,
         stream: StreamId,
         after: u64,
         until: u64,
-    ) -> Result<Vec<RecordedEvent>, CommandServiceError> {
+    ) -> Result<Option<Vec<RecordedEvent>>, CommandServiceError> {
         let mut events = Vec::new();
         let mut after = after;
         loop {
             let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={PAGE}", self.base);
             let response = self.authorised(self.http.get(url))?.send().await?;
             if is_unknown_stream(&response) {
-                return Ok(events);
+                return Ok(None);
             }
             let page: Page = checked(response).await?.json().await?;
             events.extend(page.events.into_iter().take_while(|event| event.version <= until));
             match page.next {
                 Some(next) if next > after && next < until => after = next,
-                _ => return Ok(events),
+                _ => return Ok(Some(events)),
             }
         }
     }

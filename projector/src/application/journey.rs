@@ -144,7 +144,7 @@ impl Journeys {
 
     /// Follows an order.
     pub async fn of(&self, order: StreamId) -> Result<Journey, JourneyError> {
-        let events = self.commands.page(Context::Orders, order, 0, EVENTS).await?.events;
+        let events = self.commands.page(Context::Orders, order, 0, EVENTS).await?.unwrap_or_default().events;
         if events.is_empty() {
             return Err(JourneyError::Unknown);
         }

@@ -178,7 +178,7 @@ impl Sides<'_> {
         let mut keys = KeyRing::default();
         let mut after = 0;
         loop {
-            let page = self.commands.page(self.context, stream, after, PAGE).await?;
+            let page = self.commands.page(self.context, stream, after, PAGE).await?.unwrap_or_default();
             let decoded: Vec<_> =
                 page.events.iter().map(|event| P::Event::decode(&event.event_type, event.data.get().as_bytes())).collect();
             self.fetch_keys::<P>(&mut keys, decoded.iter().flatten()).await?;

@@ -55,7 +55,7 @@ impl Verification {
         let (mut kafka, strangers) = reading.await.unwrap_or(Err(KafkaError::Canceled))?;
         for (stream, records) in strangers {
             // Or it is newer than the reading of the store.
-            if self.commands.page(context, stream, 0, 1).await?.events.is_empty() {
+            if self.commands.page(context, stream, 0, 1).await?.is_none() {
                 kafka.unknown += records;
                 let unknown = kafka.unknown;
                 kafka.sample("kafka, of no stream of the store", unknown, || stream.to_string());

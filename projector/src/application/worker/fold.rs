@@ -216,7 +216,7 @@ impl<P: Projection> Worker<P> {
         );
         let (shared, context, until) = (Arc::clone(&self.shared), self.context, ahead.version - 1);
         let history = || shared.commands.history(context, stream, after, until);
-        let missing = self.patience.until_done("command service", history).await?;
+        let missing = self.patience.until_done("command service", history).await?.unwrap_or_default();
         for recorded in &missing {
             if recorded.version != folding.chunk.reached(stream) + 1 || recorded.stream_id != stream {
                 break;

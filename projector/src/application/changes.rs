@@ -30,6 +30,6 @@ pub struct Changes {
     pub claimed: Vec<(&'static str, String, StreamId)>,
     /// Streams parked, or parked further.
     pub parked: Vec<(StreamId, Parked)>,
-    /// For the change log: streams, the version they reached and the type of the event that took them there.
+    /// For the change log, each event in the order it was applied: stream, version and type.
     pub log: Vec<(StreamId, u64, &'static str)>,
 }

@@ -12,6 +12,7 @@ mod lists;
 mod live;
 mod live_changes;
 mod live_faults;
+mod measure;
 mod process;
 mod stats;
 mod waiting;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{SECRET, connect, eventually, redis_server::RedisServer, staff};
 
-fn program(redis: &str) -> Command {
+pub(crate) fn program(redis: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query-service"));
     command.env_clear().env("JWT_SECRET", SECRET).env("HTTP_ADDR", "127.0.0.1:0").env("REDIS_URL", redis);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

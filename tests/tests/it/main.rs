@@ -5,6 +5,7 @@
 mod chaos;
 mod happy;
 mod import;
+mod live;
 mod oracle;
 mod parking;
 mod projector;

@@ -143,7 +143,7 @@ pub fn parse_view(prefix: &str, key: &str) -> Option<(u32, Context, StreamId)> {
     Some((generation, context, stream.parse().ok()?))
 }
 
-/// One change in a slot's change log: stream id, version reached, type of the last event.
+/// One change in a slot's change log, an event that was applied: stream id, version, type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change(pub StreamId, pub u64, pub String);
 

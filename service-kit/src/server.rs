@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -49,7 +50,16 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     delay: Duration,
+    patience: Patience,
+}
+
+/// How long a connection may stand still.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Without a complete request head.
     idle: Duration,
+    /// With something to be sent that the client does not take.
+    write: Duration,
 }
 
 impl Server {
@@ -67,8 +77,11 @@ impl Server {
         }
         tracing::info!(http.addr = %addr, "listening");
         let delay = Duration::from_secs(config.shutdown_delay);
-        let idle = Duration::from_secs(config.http_idle_timeout);
-        Ok(Self { listener, addr, delay, idle })
+        let patience = Patience {
+            idle: Duration::from_secs(config.http_idle_timeout),
+            write: Duration::from_secs(config.http_write_timeout),
+        };
+        Ok(Self { listener, addr, delay, patience })
     }
 
     /// The bound address.
@@ -87,7 +100,7 @@ impl Server {
             tokio::time::sleep(delay).await;
             stop.cancel();
         });
-        Serving(tokio::spawn(accept(self.listener, connection_builder(self.idle), router, accepting)))
+        Serving(tokio::spawn(accept(self.listener, self.patience, router, accepting)))
     }
 }
 
@@ -109,7 +122,8 @@ fn connection_builder(idle: Duration) -> http1::Builder {
     builder
 }
 
-async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, stop: CancellationToken) {
+async fn accept(listener: TcpListener, patience: Patience, router: Router, stop: CancellationToken) {
+    let builder = connection_builder(patience.idle);
     let connections = TaskTracker::new();
     let open = metrics::gauge!("orderflow_http_connections");
     loop {
@@ -123,7 +137,7 @@ async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, 
                 let (stop, open) = (stop.clone(), open.clone());
                 connections.spawn(async move {
                     open.increment(1);
-                    serve_connection(stream, &builder, router, stop).await;
+                    serve_connection(stream, &builder, patience.write, router, stop).await;
                     open.decrement(1);
                 });
             }
@@ -138,11 +152,20 @@ async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, 
     connections.wait().await;
 }
 
-async fn serve_connection(mut stream: TcpStream, builder: &http1::Builder, router: Router, stop: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    builder: &http1::Builder,
+    write_timeout: Duration,
+    router: Router,
+    stop: CancellationToken,
+) {
     // Answers are written whole; waiting for more to send would only add to their latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    let mut stream = Box::pin(stream);
     let ended = {
         let service = TowerToHyperService::new(router);
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(&mut stream), service));
@@ -155,6 +178,9 @@ async fn serve_connection(mut stream: TcpStream, builder: &http1::Builder, route
         }
     };
     if let Err(error) = ended {
+        if is_stalled(&error) {
+            metrics::counter!("orderflow_http_stalled_connections_total").increment(1);
+        }
         // The peer went away or spoke something else: its affair, unless one is looking for it.
         tracing::debug!(%error, "connection ended");
         return;
@@ -164,4 +190,10 @@ async fn serve_connection(mut stream: TcpStream, builder: &http1::Builder, route
         _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut stream, &mut nowhere)) => {}
         () = stop.cancelled() => {}
     }
+}
+
+/// Whether the connection ended because the client took nothing for too long.
+fn is_stalled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }

@@ -10,7 +10,9 @@
 mod cache;
 mod counters;
 mod link;
+mod listeners;
 mod lists;
+mod logs;
 mod session;
 mod view_key;
 mod views;
@@ -23,8 +25,10 @@ use events::Context;
 pub use cache::View;
 pub use counters::{Leaders, ScoreBoard};
 pub use link::Link;
+pub use listeners::Grown;
 pub use lists::{Bound, Direction, Member, Members, Range};
-pub use views::{Fresh, Waiting};
+pub use logs::{Entry, EntryId, Log, Tail};
+pub use views::{Fresh, Present, Waiting};
 
 /// How Redis is reached, and what the process may hold.
 #[derive(Debug, Clone)]

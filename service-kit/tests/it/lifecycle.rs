@@ -112,6 +112,31 @@ async fn a_connection_that_sends_no_whole_head_is_closed() {
     }
 }
 
+/// The answer is larger than all buffers on its way, and the client takes none of it.
+#[tokio::test]
+async fn a_connection_whose_client_takes_nothing_is_closed() {
+    struct Dropped(Arc<Notify>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let ended = Arc::new(Notify::new());
+    let notify = Arc::clone(&ended);
+    let routes = Routes::new().public(Method::GET, "/", async move || {
+        let held = Dropped(notify);
+        let chunks = futures::stream::repeat_with(move || {
+            let _held = &held;
+            Ok::<_, std::convert::Infallible>(vec![0; 1 << 16])
+        });
+        axum::body::Body::from_stream(chunks)
+    });
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    let service = Service::start_with(routes, &["--http-write-timeout", "1"], shutdown).await;
+    let _stalled = service.raw("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    tokio::time::timeout(Duration::from_secs(60), ended.notified()).await.expect("the answer is given up");
+}
+
 #[tokio::test]
 async fn the_address_file_has_the_port_that_was_picked() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ mod dlq;
 mod happy;
 mod import;
 mod journey;
+mod live;
 mod oracle;
 mod parking;
 mod projector;

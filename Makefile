@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint bench sqlx-prepare clean
+.PHONY: help demo up down status logs test lint bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,projector/failpoints
@@ -35,6 +35,9 @@ lint: ## Check format, lints, licences and advisories
 
 bench: ## Measure against physical limits and peers, an hour long (QUICK=1: ten minutes)
 	@deploy/bench
+
+fuzz: ## Feed nonsense to everything that reads strangers' bytes, ten minutes each (needs nightly Rust)
+	@deploy/fuzz
 
 sqlx-prepare: ## Check the SQL in the source against the migrations and refresh .sqlx
 	@deploy/sqlx-prepare

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, dlq, import, rebuild, token, wait};
+use orderctl::{audit, demo, dlq, import, journey, rebuild, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -26,6 +26,8 @@ enum Verb {
     Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Dlq(dlq::DlqArgs),
+    Journey(journey::JourneyArgs),
+    Verify(verify::VerifyArgs),
     Rebuild(rebuild::RebuildArgs),
     Rollback(rebuild::RollbackArgs),
 }
@@ -48,6 +50,8 @@ async fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
         Verb::Dlq(args) => dlq::run(args).await,
+        Verb::Journey(args) => journey::run(args).await,
+        Verb::Verify(args) => verify::run(args).await,
         Verb::Rebuild(args) => rebuild::run(args).await,
         Verb::Rollback(args) => rebuild::roll_back(args).await,
     };

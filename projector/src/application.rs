@@ -1,5 +1,6 @@
 //! What happens to a partition's events between Kafka and Redis.
 
+pub mod audit;
 pub mod cache;
 pub mod changes;
 pub mod chunk;
@@ -8,10 +9,13 @@ pub mod conductor;
 pub mod counters;
 pub mod failure;
 pub mod generations;
+pub mod journey;
 pub mod letters;
 pub mod operating;
 pub mod patience;
 pub mod rebuilding;
 pub mod redrive;
+pub mod starts;
 pub mod status;
+pub mod verify;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
 
-use crate::application::worker::Limits;
+use crate::application::{audit::AuditSettings, worker::Limits};
 
 /// Keeps the read models in Redis up to date with the events on Kafka.
 #[derive(Debug, clap::Parser)]
@@ -62,9 +62,25 @@ pub struct Config {
     #[arg(long, env, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=8760))]
     pub keep_previous_hours: u32,
 
+    /// Streams of a partition that may be parked (and not discarded): past that the partition stands still, and says so.
+    #[arg(long, env, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub max_parked_streams: u32,
+
     /// Changes that each partition's change log keeps, about.
     #[arg(long, env, default_value = "4096")]
     pub log_changes: NonZeroUsize,
+
+    /// Streams a second that the auditor compares with the event store, at most; 0: no audit.
+    #[arg(long, env, default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub audit_streams_per_second: u16,
+
+    /// Seconds that a view may lack events, with nothing left to be read, before the auditor calls it behind.
+    #[arg(long, env, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub audit_behind_seconds: u64,
+
+    /// Seconds between two recounts of an idle partition's counters, as part of the audit; 0: only after repairs.
+    #[arg(long, env, default_value_t = 3600)]
+    pub audit_recount_seconds: u64,
 }
 
 impl ServiceConfig for Config {
@@ -111,6 +127,9 @@ impl Config {
             chunk_bytes: CHUNK_BYTES,
             cached_views: self.cached_views,
             cached_bytes: CACHED_BYTES,
+            recount: (self.audit_streams_per_second > 0 && self.audit_recount_seconds > 0)
+                .then(|| Duration::from_secs(self.audit_recount_seconds)),
+            parked_streams: usize::try_from(self.max_parked_streams).unwrap_or(usize::MAX),
         }
     }
 
@@ -118,6 +137,15 @@ impl Config {
     #[must_use]
     pub fn keep_previous(&self) -> Duration {
         Duration::from_secs(3_600 * u64::from(self.keep_previous_hours))
+    }
+
+    /// How the auditor works, if it does.
+    #[must_use]
+    pub fn audit(&self) -> Option<AuditSettings> {
+        (self.audit_streams_per_second > 0).then(|| AuditSettings {
+            pause: Duration::from_secs(1) / u32::from(self.audit_streams_per_second),
+            behind: Duration::from_secs(self.audit_behind_seconds),
+        })
     }
 
     /// See `session_timeout`.

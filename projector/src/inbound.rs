@@ -4,5 +4,6 @@ mod aside;
 mod follow;
 pub mod group;
 pub mod http;
+pub mod inspect;
 pub mod source;
 pub mod topics;

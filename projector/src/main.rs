@@ -5,17 +5,21 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use events::{Context, topics};
 use projector::{
     application::{
+        audit::Auditor,
         conductor::Conductor,
         generations::{self, Feeds, Shape},
+        journey::Journeys,
         operating::Operating,
         rebuilding::Rebuilding,
         status::Partitions,
+        verify::Verification,
         worker::Shared,
     },
     config::Config,
     inbound::{
         group::{Group, GroupSettings},
         http,
+        inspect::{self, Inspecting},
         topics::{Cluster, Topics},
     },
     outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
@@ -65,8 +69,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let verifier = Arc::new(Verifier::new(&secret));
     let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
     let rebuilding = Rebuilding::new(Arc::clone(&store));
+    let inspecting = Inspecting {
+        journeys: Journeys::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+        verification: Verification::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
+    };
     let api = http::Api { operating, rebuilding: rebuilding.clone() };
-    let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
+    let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
@@ -86,6 +94,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         let contexts = shapes.iter().map(|(context, shape)| (*context, topics::events(&config.topic_prefix, *context), *shape));
         let contexts = contexts.collect();
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
+        if let Some(settings) = config.audit() {
+            let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), shapes, settings);
+            tokio::spawn(auditor.run(shutdown.token()));
+        }
         let shared = Shared {
             store,
             commands,
@@ -95,6 +107,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             turns: Arc::new(Semaphore::new(TURNS)),
             turns_aside: Arc::new(Semaphore::new(TURNS_ASIDE)),
             run: Uuid::new_v4(),
+            alone: Arc::default(),
         };
         let settings = GroupSettings {
             brokers: config.kafka_brokers.clone(),

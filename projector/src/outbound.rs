@@ -3,3 +3,4 @@
 pub mod command_service;
 pub mod dead_letters;
 pub mod redis;
+pub mod topic_reader;

@@ -32,6 +32,9 @@ pub trait Projection: Send + Sync + 'static {
     /// Rises when the same events would give other views, entries or counters: a new generation has to be built then.
     const VERSION: u32;
 
+    /// The list that every view is in, where views add to counters: it is what counters are recounted by.
+    const COUNTED_BY: Option<&'static str> = None;
+
     /// The members of the view that hold personal data: operators are not shown them.
     const PERSONAL: &'static [&'static str] = &[];
 

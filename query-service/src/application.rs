@@ -5,6 +5,7 @@ pub mod lists;
 pub mod ranking;
 pub mod reading;
 pub mod stats;
+pub mod updates;
 
 use read_model::keys::Parked;
 
@@ -37,6 +38,12 @@ pub enum QueryError {
     /// The text is no cursor of this list.
     #[error("not a cursor of this list")]
     BadCursor,
+    /// The text is no id of an event of this stream.
+    #[error("not an id of this stream of updates")]
+    BadEventId,
+    /// As many streams are open as may be, or the process is about to end.
+    #[error("no stream of updates can be opened now")]
+    NoMoreStreams,
     /// Redis has no answer.
     #[error(transparent)]
     Redis(#[from] RedisReadError),

@@ -1,10 +1,10 @@
 //! The settings of the query service.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
 
-use crate::outbound::redis::Settings;
+use crate::{inbound::http::LiveSettings, outbound::redis::Settings};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -35,6 +35,18 @@ pub struct Config {
     /// Requests that may wait for a version at a time; each takes some kilobytes.
     #[arg(long, env, default_value_t = 10_000)]
     pub max_waiting: usize,
+
+    /// Streams of live updates that may be open at a time; each takes a file and some ten kilobytes.
+    #[arg(long, env, default_value_t = 10_000)]
+    pub max_update_streams: usize,
+
+    /// Seconds of silence after which a stream of live updates gets a heartbeat.
+    #[arg(long, env, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub update_heartbeat: u64,
+
+    /// Changes that a stream of live updates may be behind before it has to read them by itself.
+    #[arg(long, env, default_value = "1024")]
+    pub update_buffer: NonZeroUsize,
 }
 
 impl ServiceConfig for Config {
@@ -66,6 +78,16 @@ impl Config {
             timeout: Duration::from_millis(self.redis_timeout_ms),
             cache_bytes: self.view_cache_mb * MEBIBYTE,
             max_waiting: self.max_waiting,
+        }
+    }
+
+    /// How live updates are served.
+    #[must_use]
+    pub fn live(&self) -> LiveSettings {
+        LiveSettings {
+            max_streams: self.max_update_streams,
+            heartbeat: Duration::from_secs(self.update_heartbeat),
+            buffer: self.update_buffer.get(),
         }
     }
 }

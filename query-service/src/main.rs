@@ -22,7 +22,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         let link = probe.clone();
         async move { link.check().await.map_err(|error| error.to_string()) }
     });
-    let router = http::routes().operations(&health, &metrics).into_router(http::Api::new(link), verifier);
+    let api = http::Api::new(link, config.live());
+    let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
     let mut drain = shutdown.begun().await;

@@ -123,7 +123,29 @@ impl Slot {
     }
 }
 
-/// One change in a slot's change log: stream id, version reached, type of the last event.
+/// The pattern (of `SCAN`) of the keys of all views, of whatever generation.
+#[must_use]
+pub fn views_pattern(prefix: &str) -> String {
+    let mut pattern = String::with_capacity(prefix.len() + 16);
+    for letter in prefix.chars() {
+        if matches!(letter, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern + ":{g*}:view:*"
+}
+
+/// What a view's key says: the generation's number, context and stream. None when it is no view's key.
+#[must_use]
+pub fn parse_view(prefix: &str, key: &str) -> Option<(u32, Context, StreamId)> {
+    let (slot, stream) = key.strip_prefix(prefix)?.strip_prefix(":{g")?.split_once("}:view:")?;
+    let mut parts = slot.split(':');
+    let (generation, context) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((generation, context, stream.parse().ok()?))
+}
+
+/// One change in a slot's change log, an event that was applied: stream id, version, type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change(pub StreamId, pub u64, pub String);
 
@@ -209,6 +231,17 @@ mod tests {
         for key in content.into_iter().chain(operator) {
             assert!(key.starts_with("t:{g3:orders:7}:"), "{key}");
         }
+    }
+
+    #[test]
+    fn a_view_s_key_says_whose_it_is() {
+        let stream = Uuid::from_u128(9);
+        let key = GENERATION.slot_of("a:b", Context::Orders, stream).view(stream);
+        assert_eq!(parse_view("a:b", &key), Some((3, Context::Orders, stream)));
+        for other in ["a:b:generations", "a:b:{g3:orders:7}:state", "c:{g3:orders:7}:view:9"] {
+            assert_eq!(parse_view("a:b", other), None, "{other}");
+        }
+        assert_eq!(views_pattern("a*"), "a\\*:{g*}:view:*");
     }
 
     #[test]

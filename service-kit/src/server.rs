@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +19,10 @@ use crate::shutdown::Shutdown;
 
 /// The pause after a failed `accept`, which is mostly about file descriptors that others may free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection is still read from after its last answer (nginx: `lingering_close`). Closed with something unread,
+/// the kernel would reset it, and a client in the midst of a body that was refused would never see the answer.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +50,16 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     delay: Duration,
+    patience: Patience,
+}
+
+/// How long a connection may stand still.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Without a complete request head.
     idle: Duration,
+    /// With something to be sent that the client does not take.
+    write: Duration,
 }
 
 impl Server {
@@ -63,8 +77,11 @@ impl Server {
         }
         tracing::info!(http.addr = %addr, "listening");
         let delay = Duration::from_secs(config.shutdown_delay);
-        let idle = Duration::from_secs(config.http_idle_timeout);
-        Ok(Self { listener, addr, delay, idle })
+        let patience = Patience {
+            idle: Duration::from_secs(config.http_idle_timeout),
+            write: Duration::from_secs(config.http_write_timeout),
+        };
+        Ok(Self { listener, addr, delay, patience })
     }
 
     /// The bound address.
@@ -83,7 +100,7 @@ impl Server {
             tokio::time::sleep(delay).await;
             stop.cancel();
         });
-        Serving(tokio::spawn(accept(self.listener, connection_builder(self.idle), router, accepting)))
+        Serving(tokio::spawn(accept(self.listener, self.patience, router, accepting)))
     }
 }
 
@@ -105,7 +122,8 @@ fn connection_builder(idle: Duration) -> http1::Builder {
     builder
 }
 
-async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, stop: CancellationToken) {
+async fn accept(listener: TcpListener, patience: Patience, router: Router, stop: CancellationToken) {
+    let builder = connection_builder(patience.idle);
     let connections = TaskTracker::new();
     let open = metrics::gauge!("orderflow_http_connections");
     loop {
@@ -119,7 +137,7 @@ async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, 
                 let (stop, open) = (stop.clone(), open.clone());
                 connections.spawn(async move {
                     open.increment(1);
-                    serve_connection(stream, &builder, router, stop).await;
+                    serve_connection(stream, &builder, patience.write, router, stop).await;
                     open.decrement(1);
                 });
             }
@@ -134,23 +152,48 @@ async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, 
     connections.wait().await;
 }
 
-async fn serve_connection(stream: TcpStream, builder: &http1::Builder, router: Router, stop: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    builder: &http1::Builder,
+    write_timeout: Duration,
+    router: Router,
+    stop: CancellationToken,
+) {
     // Answers are written whole; waiting for more to send would only add to their latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    let mut stream = Box::pin(stream);
+    let ended = {
+        let service = TowerToHyperService::new(router);
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(&mut stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {
+        if is_stalled(&error) {
+            metrics::counter!("orderflow_http_stalled_connections_total").increment(1);
+        }
         // The peer went away or spoke something else: its affair, unless one is looking for it.
         tracing::debug!(%error, "connection ended");
+        return;
     }
+    let mut nowhere = tokio::io::sink();
+    tokio::select! {
+        _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut stream, &mut nowhere)) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Whether the connection ended because the client took nothing for too long.
+fn is_stalled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }

@@ -87,7 +87,7 @@ impl Drop for Topics {
             let admin: AdminClient<DefaultClientContext> =
                 ClientConfig::new().set("bootstrap.servers", shared("ORDERFLOW_TEST_KAFKA")).create()?;
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+            let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(60)));
             admin.delete_topics(&names, &options).await?;
             anyhow::Ok(())
         });
@@ -187,7 +187,7 @@ impl RedisServer {
             .spawn();
         self.child = Some(child.expect("redis-server is installed"));
         let client = redis::Client::open(self.url()).expect("a URL");
-        until("Redis answers", Duration::from_secs(30), async || client.get_multiplexed_async_connection().await.ok()).await;
+        until("Redis answers", Duration::from_secs(60), async || client.get_multiplexed_async_connection().await.ok()).await;
         // It is read, and belongs to no other start.
         drop(std::fs::remove_file(self.directory.path().join("dump.rdb")));
     }
@@ -212,7 +212,7 @@ impl RedisServer {
         let mut connection = replica.connect().await;
         let port = self.port.to_string();
         let () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).query_async(&mut connection).await.expect("a replica");
-        until("the replica is in sync", Duration::from_secs(30), async || {
+        until("the replica is in sync", Duration::from_secs(60), async || {
             let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
             info.contains("master_link_status:up").then_some(())
         })
@@ -254,7 +254,7 @@ impl Drop for RedisServer {
 fn finish(cleaning: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
     let thread = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), cleaning).await? })
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), cleaning).await? })
     });
     drop(thread.join());
 }

@@ -23,7 +23,7 @@ pub const PARTITIONS: i32 = 4;
 /// Lanes of a store.
 pub const LANES: i16 = 8;
 /// How long a stack may take until all of it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(120);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -36,11 +36,13 @@ pub struct Plan {
     pub own_redis: bool,
     /// Variables of every command service.
     pub command_environment: Vec<(&'static str, &'static str)>,
+    /// Variables of every projector. Without any it does not audit: what a test breaks stays broken.
+    pub projector_environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { commands: 1, projectors: 1, own_redis: false, command_environment: Vec::new() }
+        Self { commands: 1, projectors: 1, own_redis: false, command_environment: Vec::new(), projector_environment: Vec::new() }
     }
 }
 
@@ -91,7 +93,8 @@ impl Stack {
             Settings { name: &name, database: &database.url, redis: &redis.url(), directory: directory.path().to_owned() };
         let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
         let url = commands[0].url();
-        let projectors = (0..plan.projectors).map(|number| settings.projector(number, &url)).collect();
+        let projectors =
+            (0..plan.projectors).map(|number| settings.projector(number, &url, &plan.projector_environment)).collect();
         let query = settings.query();
         let topics = Topics { prefix: name.clone() };
         Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, directory }
@@ -138,7 +141,7 @@ impl Stack {
 
     /// Waits until the sum of a metric is at least `least`.
     pub async fn metric_reaches(&self, url: &str, name: &str, least: f64) {
-        until(&format!("{name} ≥ {least}"), Duration::from_secs(30), async || {
+        until(&format!("{name} ≥ {least}"), Duration::from_secs(120), async || {
             (self.metric(url, name).await >= least).then_some(())
         })
         .await;
@@ -213,26 +216,25 @@ impl Settings<'_> {
         self.process("command-service", number, &environment)
     }
 
-    fn projector(&self, number: usize, command_service: &str) -> Process {
+    fn projector(&self, number: usize, command_service: &str, more: &[(&str, &str)]) -> Process {
         let kafka = shared("ORDERFLOW_TEST_KAFKA");
         let instance = format!("{}-{number}", self.name);
-        self.process(
-            "projector",
-            number,
-            &[
-                ("KAFKA_BROKERS", &kafka),
-                ("TOPIC_PREFIX", self.name),
-                ("REDIS_URL", self.redis),
-                ("REDIS_PREFIX", self.name),
-                ("COMMAND_SERVICE_URL", command_service),
-                ("GROUP_ID", self.name),
-                // A projector that was killed has its partitions back as soon as it is up.
-                ("GROUP_INSTANCE_ID", &instance),
-                ("SESSION_TIMEOUT", "6"),
-                // Small chunks, so that there are many moments to be killed at.
-                ("CHUNK_EVENTS", "64"),
-            ],
-        )
+        let mut environment = vec![
+            ("KAFKA_BROKERS", kafka.as_str()),
+            ("TOPIC_PREFIX", self.name),
+            ("REDIS_URL", self.redis),
+            ("REDIS_PREFIX", self.name),
+            ("COMMAND_SERVICE_URL", command_service),
+            ("GROUP_ID", self.name),
+            // A projector that was killed has its partitions back as soon as it is up.
+            ("GROUP_INSTANCE_ID", &instance),
+            ("SESSION_TIMEOUT", "6"),
+            // Small chunks, so that there are many moments to be killed at.
+            ("CHUNK_EVENTS", "64"),
+            ("AUDIT_STREAMS_PER_SECOND", "0"),
+        ];
+        environment.extend(more);
+        self.process("projector", number, &environment)
     }
 
     fn query(&self) -> Process {

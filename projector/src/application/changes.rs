@@ -19,6 +19,8 @@ pub struct Changes {
     pub goal: Option<i64>,
     /// Views in their stored form.
     pub views: Vec<(StreamId, Vec<u8>)>,
+    /// Views that go: of streams that the event store does not have.
+    pub dropped: Vec<StreamId>,
     /// Index entries that ended.
     pub removed: Vec<(IndexName, String)>,
     /// Index entries that began.
@@ -39,6 +41,6 @@ pub struct Changes {
     pub answers: Vec<(Uuid, Vec<u8>)>,
     /// What operators did, for the ring of operations: field and value.
     pub operations: Vec<(String, Vec<u8>)>,
-    /// For the change log: streams, the version they reached and the type of the event that took them there.
+    /// For the change log, each event in the order it was applied: stream, version and type.
     pub log: Vec<(StreamId, u64, &'static str)>,
 }

@@ -14,6 +14,8 @@ type HashMap<K, V> = std::collections::HashMap<K, V, lru::DefaultHasher>;
 pub struct Chunk<P: Projection> {
     streams: HashMap<StreamId, Working<P::View>>,
     counters: HashMap<Counter, i64>,
+    /// Every event that was applied: who follows the log by type would miss one that shares a chunk with its successor.
+    log: Vec<(StreamId, u64, &'static str)>,
     applied: u64,
     last_recorded: Option<i64>,
 }
@@ -22,7 +24,6 @@ struct Working<V> {
     view: Option<V>,
     /// What the view had in lists before the chunk first changed it; none while it has not.
     before: Option<Before>,
-    last_type: &'static str,
     parked: Option<Parked>,
     newly_parked: bool,
     /// Taken out of the dead letters by a redrive, perhaps only to be parked again.
@@ -49,6 +50,7 @@ impl<P: Projection> Chunk<P> {
         Self {
             streams: HashMap::with_capacity_and_hasher(streams, lru::DefaultHasher::default()),
             counters: HashMap::default(),
+            log: Vec::new(),
             applied: 0,
             last_recorded: None,
         }
@@ -62,7 +64,7 @@ impl<P: Projection> Chunk<P> {
     /// Brings a stream's state in, as it is in Redis.
     pub fn bring(&mut self, stream: StreamId, view: Option<P::View>, parked: Option<Parked>) {
         if let Entry::Vacant(vacant) = self.streams.entry(stream) {
-            vacant.insert(Working { view, before: None, last_type: "", parked, newly_parked: false, released: false });
+            vacant.insert(Working { view, before: None, parked, newly_parked: false, released: false });
         }
     }
 
@@ -102,8 +104,8 @@ impl<P: Projection> Chunk<P> {
         });
         match P::apply(working.view.take(), event, &Meta::from(envelope), keys) {
             Ok(view) => {
+                self.log.push((envelope.stream_id, P::version(&view), event.event_type()));
                 working.view = Some(view);
-                working.last_type = event.event_type();
             }
             Err(refused) => {
                 working.view = refused.view;
@@ -129,6 +131,7 @@ impl<P: Projection> Chunk<P> {
         let parked = working.parked.get_or_insert_with(|| Parked {
             event_type: failure.event_type.clone(),
             fingerprint: failure.fingerprint.clone(),
+            attempts: failure.attempts,
             ..Parked::first(version, &failure.cause, now)
         });
         parked.until = parked.until.max(version);
@@ -158,8 +161,8 @@ impl<P: Projection> Chunk<P> {
     /// What has to be written, and the views to keep in memory once it is.
     pub fn finish(mut self, offset: i64, state: (u64, i64)) -> Result<(Changes, Vec<Kept<P>>), UnserialisableView> {
         let (events, at) = state;
-        let mut changes =
-            Changes { offset, events: events + self.applied, at: self.last_recorded.unwrap_or(at), ..Changes::default() };
+        let at = self.last_recorded.unwrap_or(at);
+        let mut changes = Changes { offset, events: events + self.applied, at, log: self.log, ..Changes::default() };
         let mut kept = Vec::with_capacity(self.streams.len());
         for (stream, mut working) in self.streams {
             if let (Some(before), Some(view)) = (working.before.take(), &working.view) {
@@ -167,7 +170,6 @@ impl<P: Projection> Chunk<P> {
                     *self.counters.entry(counter).or_default() += amount;
                 }
                 differ::<P>(stream, before, view, &mut changes);
-                changes.log.push((stream, P::version(view), working.last_type));
                 changes.views.push((stream, stored::<P>(stream, view, working.parked.is_some())?));
             } else if let (true, Some(view)) = (working.newly_parked || working.released, &working.view) {
                 changes.views.push((stream, stored::<P>(stream, view, working.parked.is_some())?));
@@ -218,7 +220,8 @@ fn members<'e>(entries: impl Iterator<Item = &'e IndexEntry>, members: &mut Vec<
     }
 }
 
-fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
+/// A view in its stored form.
+pub(crate) fn stored<P: Projection>(stream: StreamId, view: &P::View, parked: bool) -> Result<Vec<u8>, UnserialisableView> {
     let flags = if parked { Flags::PARKED } else { Flags::NONE };
     let header = Header { flags, version: P::version(view), owner: P::owner(view) };
     let mut bytes = header.encode(&[]);

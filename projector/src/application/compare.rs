@@ -107,7 +107,7 @@ pub async fn some(
     };
     let (mut streams, mut cursor) = (Vec::new(), cursor);
     loop {
-        let scanned = store.scan_views(context, walked.number, cursor).await?;
+        let scanned = store.scan_views_of(context, walked.number, cursor).await?;
         streams.extend(scanned.streams);
         cursor = scanned.cursor;
         if cursor == 0 || streams.len() >= VIEWS {

@@ -15,13 +15,15 @@ pub struct Failure {
     pub event_type: String,
     /// See [`fingerprint`].
     pub fingerprint: String,
+    /// How often the event was tried.
+    pub attempts: u32,
 }
 
 impl Failure {
     /// A failure in a context's projection.
     pub fn new(context: Context, event_type: &str, cause: impl Into<String>) -> Self {
         let cause = cause.into();
-        Self { fingerprint: fingerprint(context, event_type, &cause), event_type: event_type.to_owned(), cause }
+        Self { fingerprint: fingerprint(context, event_type, &cause), event_type: event_type.to_owned(), cause, attempts: 1 }
     }
 }
 

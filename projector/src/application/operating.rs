@@ -221,7 +221,7 @@ impl Operating {
         Ok(Details {
             entry: entry(context, generation.partition_of(stream), stream, parked),
             view_version,
-            events: events.ok().map(|events| waiting(events).collect()),
+            events: events.ok().map(|events| waiting(events.unwrap_or_default()).collect()),
             redacted: vec!["the view", "the events' data"],
             operations,
         })

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::status::PartitionStatus;
+use super::{starts::InHand, status::PartitionStatus};
 
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(50);
@@ -26,12 +26,13 @@ pub struct Patience {
     stop: CancellationToken,
     span: tracing::Span,
     turn: Mutex<Option<OwnedSemaphorePermit>>,
+    in_hand: Mutex<Option<InHand>>,
 }
 
 impl Patience {
     /// Retries until `stop` is cancelled.
     pub fn new(status: Arc<PartitionStatus>, stop: CancellationToken, span: tracing::Span) -> Self {
-        Self { status, stop, span, turn: Mutex::default() }
+        Self { status, stop, span, turn: Mutex::default(), in_hand: Mutex::default() }
     }
 
     /// Cancelled when the worker has to end.
@@ -50,6 +51,17 @@ impl Patience {
     /// Gives the turn back.
     pub fn end_turn(&self) {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Keeps a record that is handled alone until [`Self::drop_from_hand`], or until something fails: a process that is
+    /// killed while it waits for a dependency was not killed by the record.
+    pub fn take_in_hand(&self, record: InHand) {
+        *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// The record that was handled alone is done with, if it is still in hand.
+    pub fn drop_from_hand(&self) -> Option<InHand> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Runs `attempt` until it succeeds. `what` names what is needed, for the log and for readiness.
@@ -71,6 +83,9 @@ impl Patience {
                 }
                 Err(error) => {
                     self.end_turn();
+                    if let Some(record) = self.drop_from_hand() {
+                        record.lay_down().await;
+                    }
                     failures += 1;
                     // The first and then ever more rarely: an outage of an hour is no reason for a thousand lines.
                     if failures.is_power_of_two() {

@@ -1,7 +1,7 @@
 //! How the partitions of this process are doing, for readiness and metrics.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -9,8 +9,9 @@ use std::{
 };
 
 use chrono::Utc;
-use events::{Context, StreamId};
-use read_model::keys::Parked;
+use events::Context;
+
+use super::audit::Suspects;
 
 /// Partitions named in a readiness report; there may be hundreds.
 const NAMED: usize = 5;
@@ -33,6 +34,7 @@ pub struct PartitionStatus {
     misfit: Mutex<Option<(u32, String)>>,
     /// Whether metrics tell of it.
     is_told: bool,
+    suspects: Suspects,
 }
 
 impl Partitions {
@@ -68,7 +70,7 @@ impl Partitions {
         if let Some(status) = partitions.remove(&(context, partition)) {
             status.report_lag(0, 0.0);
             status.report_trouble(false);
-            status.report_parked(0);
+            status.set_parked(0);
         }
     }
 
@@ -103,6 +105,7 @@ impl PartitionStatus {
             trouble: Mutex::default(),
             misfit: Mutex::default(),
             is_told,
+            suspects: Suspects::default(),
         }
     }
 
@@ -128,9 +131,24 @@ impl PartitionStatus {
         self.at_end.store(at_end, Ordering::Relaxed);
     }
 
+    /// Whether everything that the topic had has been handled, and nothing is in the way of more.
+    pub fn is_settled(&self) -> bool {
+        self.at_end.load(Ordering::Relaxed) && self.trouble().is_none()
+    }
+
+    /// The streams that its worker shall look at.
+    pub fn suspects(&self) -> &Suspects {
+        &self.suspects
+    }
+
     /// Reports how many streams are parked and not discarded.
-    pub fn set_parked(&self, parked: &HashMap<StreamId, Parked>) {
-        self.report_parked(parked.values().filter(|parked| parked.is_open()).count());
+    pub fn set_parked(&self, streams: usize) {
+        if !self.is_told {
+            return;
+        }
+        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
+        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     /// Says why the partition stands still, or with none that it moves.
@@ -144,10 +162,10 @@ impl PartitionStatus {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reports the lag behind the last stable offset. Transaction markers take offsets too, so a partition whose end was
+    /// Reports the lag behind the end of the log. Transaction markers take offsets too, so a partition whose end was
     /// reached has no lag whatever the difference says.
-    pub fn observe_end(&self, stable: i64) {
-        let behind = (stable - self.offset.load(Ordering::Relaxed)).max(0);
+    pub fn observe_end(&self, end: i64) {
+        let behind = (end - self.offset.load(Ordering::Relaxed)).max(0);
         if self.at_end.load(Ordering::Relaxed) || behind == 0 {
             return self.report_lag(0, 0.0);
         }
@@ -166,15 +184,6 @@ impl PartitionStatus {
         let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
         metrics::gauge!("orderflow_projection_lag_events", &labels).set(events);
         metrics::gauge!("orderflow_projection_lag_seconds", &labels).set(seconds);
-    }
-
-    fn report_parked(&self, streams: usize) {
-        if !self.is_told {
-            return;
-        }
-        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
-        let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
-        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
     }
 
     fn report_trouble(&self, stands: bool) {

@@ -1,30 +1,37 @@
 //! One partition: takes what waits, folds it, writes it, and starts over at the checkpoint when something else wrote.
 
 mod begin;
+mod careful;
 mod fold;
+mod interrupted;
 mod meters;
+mod recount;
 mod redrive;
+mod repair;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use rdkafka::Message;
 use read_model::{Generation, Slot, keys::Parked};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     cache::ViewCache,
     changes::Changes,
-    chunk::{Kept, UnserialisableView},
+    chunk::Kept,
     counters::CounterCache,
-    patience::{Patience, Stopped},
+    patience::Patience,
     status::{PartitionStatus, Partitions},
 };
 use crate::{
     failpoints,
-    inbound::source::{OffsetLost, Source, Taken},
+    inbound::source::{Source, Taken},
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
@@ -32,8 +39,11 @@ use crate::{
     },
     projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
 };
+use careful::Wary;
 use fold::Folding;
+use interrupted::Interrupted;
 use meters::Meters;
+use recount::Recounting;
 
 /// How often a worker that has nothing to do looks whether Redis still has what it wrote.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
@@ -65,6 +75,8 @@ pub struct Shared {
     pub turns_aside: Arc<Semaphore>,
     /// This run of this process.
     pub run: Uuid,
+    /// Whoever handles a record that may end the process is alone in that.
+    pub alone: Arc<Mutex<()>>,
 }
 
 /// Bounds of a worker.
@@ -78,6 +90,10 @@ pub struct Limits {
     pub cached_views: NonZeroUsize,
     /// Bytes of views kept in memory.
     pub cached_bytes: usize,
+    /// The time between two recounts of an idle partition's counters; none: never.
+    pub recount: Option<Duration>,
+    /// Streams of a partition that may be parked and not discarded; past that the partition stands still.
+    pub parked_streams: usize,
 }
 
 /// A partition given to this process.
@@ -100,39 +116,6 @@ pub struct Assignment {
     pub status: Arc<PartitionStatus>,
     /// Cancelled when the partition is given up.
     pub stop: CancellationToken,
-}
-
-/// Why a worker stopped working on a chunk.
-#[derive(Debug, thiserror::Error)]
-enum Interrupted {
-    #[error("the partition was given up")]
-    Stopped,
-    #[error("the slot has another revision than the one left there")]
-    Fenced,
-    #[error("{0}")]
-    Broken(String),
-    #[error("{0}")]
-    Misfit(String),
-}
-
-impl From<Stopped> for Interrupted {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-impl From<OffsetLost> for Interrupted {
-    fn from(lost: OffsetLost) -> Self {
-        // Whoever began this worker assigns the partition anew; the next one looks whether the log has the checkpoint.
-        tracing::warn!(%lost, "the partition has to be assigned anew");
-        Self::Stopped
-    }
-}
-
-impl From<UnserialisableView> for Interrupted {
-    fn from(error: UnserialisableView) -> Self {
-        Self::Broken(error.to_string())
-    }
 }
 
 /// Works on a partition until it is given up.
@@ -159,6 +142,8 @@ struct Worker<P: Projection> {
     counters: CounterCache,
     keys: KeyRing,
     parked: HashMap<StreamId, Parked>,
+    recounting: Recounting,
+    wary: Wary,
     /// The revision left in Redis; none for an empty slot.
     rev: Option<u64>,
     /// The next offset to read. Redis has held it: if it no longer does, it was set back.
@@ -187,6 +172,9 @@ impl<P: Projection> Worker<P> {
             counters: CounterCache::default(),
             keys: KeyRing::default(),
             parked: HashMap::new(),
+            // What a worker beside the first has is recounted when it is read.
+            recounting: Recounting::new(shared.limits.recount.filter(|_| aside_of.is_none())),
+            wary: Wary::default(),
             rev: None,
             offset: 0,
             looked: None,
@@ -200,8 +188,9 @@ impl<P: Projection> Worker<P> {
         };
         loop {
             match worker.session(&source, start.take()).await {
-                Interrupted::Stopped => return,
+                Interrupted::Stopped => return worker.withdraw().await,
                 Interrupted::Fenced => {
+                    worker.withdraw().await;
                     worker.meters.restarts.increment(1);
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
@@ -240,8 +229,20 @@ impl<P: Projection> Worker<P> {
         }
         self.serve().await?;
         self.give_way().await?;
+        if let Some(suspect) = self.status.suspects().take() {
+            // After a switch some may be left that are suspected of what is not read any more.
+            let is_ours = suspect.generation == self.generation.number;
+            return if is_ours { self.try_suspect(suspect).await } else { Ok(()) };
+        }
+        if self.recounting.is_due() {
+            return self.recount(source).await;
+        }
+        if self.is_flooded() {
+            return self.idle(source).await;
+        }
         let limits = self.shared.limits;
-        let taken = source.take(limits.chunk_events, limits.chunk_bytes)?;
+        let most = if self.wary.careful > 0 { 1 } else { limits.chunk_events };
+        let taken = source.take(most, limits.chunk_bytes)?;
         if taken.messages.is_empty() {
             if taken.at_end {
                 self.status.set_at_end(true);
@@ -250,13 +251,14 @@ impl<P: Projection> Worker<P> {
             return self.idle(source).await;
         }
         self.status.set_at_end(false);
-        let turns = if self.aside_of.is_some() { &self.shared.turns_aside } else { &self.shared.turns };
-        self.patience.begin_turn(turns).await;
-        let handled = self.handle(source, &taken).await;
-        self.patience.end_turn();
-        handled?;
+        self.handle_warily(source, &taken).await?;
         self.status.set_at_end(taken.at_end);
         Ok(())
+    }
+
+    /// Whose turns it takes.
+    fn turns(&self) -> &Arc<Semaphore> {
+        if self.aside_of.is_some() { &self.shared.turns_aside } else { &self.shared.turns }
     }
 
     /// Beside the first workers: waits while one of them is behind.
@@ -271,14 +273,17 @@ impl<P: Projection> Worker<P> {
         Ok(())
     }
 
-    async fn idle(&self, source: &Source) -> Result<(), Interrupted> {
+    async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
+        let status = Arc::clone(&self.status);
         tokio::select! {
-            () = source.filled() => Ok(()),
+            () = source.filled(), if !self.wary.was_flooded => Ok(()),
+            () = status.suspects().came() => Ok(()),
             () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
             () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
                 Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
+                Ok(_) => self.recount_idly(source).await,
                 // A Redis that is down is met by the next chunk; until then there is nothing to wait for.
-                Ok(_) | Err(_) => Ok(()),
+                Err(_) => Ok(()),
             },
         }
     }
@@ -315,7 +320,7 @@ impl<P: Projection> Worker<P> {
         if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
             self.parked.extend(changes.parked);
             changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
-            self.status.set_parked(&self.parked);
+            self.count_parked();
         }
         for (counter, total) in changes.totals {
             self.counters.put(counter, total);

@@ -68,6 +68,11 @@ impl Source {
         self.filled.notified().await;
     }
 
+    /// Lets the next [`Self::filled`] return at once.
+    pub fn refill(&self) {
+        self.filled.notify_one();
+    }
+
     /// Takes what is waiting, at most `most` records and little more than `bytes` bytes. Never waits for more to come.
     pub fn take(&self, most: usize, bytes: usize) -> Result<Taken<'_>, OffsetLost> {
         let mut taken = Taken { messages: Vec::new(), at_end: false };

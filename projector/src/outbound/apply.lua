@@ -1,4 +1,4 @@
-#!lua name=orderflow_apply_3
+#!lua name=orderflow_apply_4
 -- Writes one chunk of a projection, all or nothing. Every key is in KEYS and shares one hash tag.
 --
 -- KEYS[1] state  KEYS[2] change log  KEYS[3..] those of the operations
@@ -18,6 +18,13 @@ operations['views'] = function(keys, first, args, from, count)
     pairs[2 * i + 2] = args[from + i]
   end
   redis.call('MSET', unpack(pairs))
+end
+
+-- Items: anything, one for each key from the first on: the key goes.
+operations['drop'] = function(keys, first, args, from, count)
+  for i = 0, count - 1 do
+    redis.call('UNLINK', keys[first + i])
+  end
 end
 
 -- Items: members, all of score 0.
@@ -77,4 +84,4 @@ local function apply(keys, args)
   return 1
 end
 
-redis.register_function('orderflow_apply_3', apply)
+redis.register_function('orderflow_apply_4', apply)

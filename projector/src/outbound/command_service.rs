@@ -1,5 +1,7 @@
 //! The command service's HTTP API, as far as the projector needs it: histories of streams, and keys of personal data.
 
+mod feed;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -43,6 +45,9 @@ pub enum CommandServiceError {
     /// No token could be made.
     #[error("no token: {0}")]
     Token(#[from] auth::MintError),
+    /// A line of the feed is no event.
+    #[error("the feed can't be read: {0}")]
+    Feed(serde_json::Error),
     /// It gave a key that is none.
     #[error("it gave a malformed key for {0}")]
     Key(Uuid),
@@ -56,10 +61,13 @@ pub struct CommandService {
     token: Mutex<Option<(String, Instant)>>,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    events: Vec<RecordedEvent>,
-    next: Option<u64>,
+/// Some events of a stream.
+#[derive(Default, Deserialize)]
+pub struct Page {
+    /// In the order of their versions.
+    pub events: Vec<RecordedEvent>,
+    /// The `after` of the next page; none on the last.
+    pub next: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -79,29 +87,42 @@ impl CommandService {
         checked(self.http.get(format!("{}/health", self.base)).send().await?).await.map(drop)
     }
 
-    /// The events of a stream after version `after` and up to `until`, as far as the store has them.
+    /// The events of a stream after version `after` and up to `until`, as far as the store has them; none when the store
+    /// does not know the stream.
     pub async fn history(
         &self,
         context: Context,
         stream: StreamId,
         after: u64,
         until: u64,
-    ) -> Result<Vec<RecordedEvent>, CommandServiceError> {
+    ) -> Result<Option<Vec<RecordedEvent>>, CommandServiceError> {
         let mut events = Vec::new();
         let mut after = after;
         loop {
-            let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={PAGE}", self.base);
-            let response = self.authorised(self.http.get(url))?.send().await?;
-            if is_unknown_stream(&response) {
-                return Ok(events);
-            }
-            let page: Page = checked(response).await?.json().await?;
+            let Some(page) = self.page(context, stream, after, PAGE).await? else { return Ok(None) };
             events.extend(page.events.into_iter().take_while(|event| event.version <= until));
             match page.next {
                 Some(next) if next > after && next < until => after = next,
-                _ => return Ok(events),
+                _ => return Ok(Some(events)),
             }
         }
+    }
+
+    /// The first `limit` (at most 1,000) events of a stream after version `after`; none when the store does not know the
+    /// stream.
+    pub async fn page(
+        &self,
+        context: Context,
+        stream: StreamId,
+        after: u64,
+        limit: u64,
+    ) -> Result<Option<Page>, CommandServiceError> {
+        let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={limit}", self.base);
+        let response = self.authorised(self.http.get(url))?.send().await?;
+        if is_unknown_stream(&response) {
+            return Ok(None);
+        }
+        Ok(Some(checked(response).await?.json().await?))
     }
 
     /// The keys with these ids; an erased one is missing.

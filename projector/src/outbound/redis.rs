@@ -3,6 +3,7 @@
 mod call;
 pub mod generations;
 pub mod letters;
+mod look;
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,12 @@ use redis::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{application::changes::Changes, projections::Counter};
+pub use look::Sight;
+
+use crate::{
+    application::{changes::Changes, starts::Starts},
+    projections::Counter,
+};
 
 /// The library with the function that applies a chunk.
 const LIBRARY: &str = include_str!("apply.lua");
@@ -94,7 +100,12 @@ pub struct SlotState {
     pub checkpoint: Option<Checkpoint>,
     /// The parked streams.
     pub parked: Vec<(StreamId, Parked)>,
+    /// What the last process announced that began here; none when it ended well.
+    pub starts: Option<Starts>,
 }
+
+/// Fields of the state, parked streams, and what was announced.
+type SlotReply = (Vec<Option<String>>, HashMap<String, Vec<u8>>, Option<Vec<u8>>);
 
 /// Whether a chunk was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +176,8 @@ impl RedisStore {
         pipe.atomic();
         pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at", "goal"]);
         pipe.cmd("HGETALL").arg(slot.parked());
-        let (fields, parked): (Vec<Option<String>>, HashMap<String, Vec<u8>>) = pipe.query_async(&mut self.connection()).await?;
+        pipe.cmd("GET").arg(slot.starts());
+        let (fields, parked, starts): SlotReply = pipe.query_async(&mut self.connection()).await?;
         let checkpoint = match fields.as_slice() {
             [None, ..] => None,
             [Some(rev), Some(offset), Some(cluster), Some(events), Some(at), goal] => {
@@ -186,12 +198,27 @@ impl RedisStore {
             _ => return Err(RedisStoreError::Malformed { key: slot.state(), problem: "a field is missing".into() }),
         };
         let parked = parked.into_iter().map(|(stream, json)| parked_stream(slot, &stream, &json)).collect::<Result<_, _>>()?;
-        Ok(SlotState { checkpoint, parked })
+        // What can't be read is another version's, and only a hint.
+        let starts = starts.and_then(|json| serde_json::from_slice(&json).ok());
+        Ok(SlotState { checkpoint, parked, starts })
     }
 
     /// The revision of a slot; none when it is empty.
     pub async fn revision(&self, slot: &Slot) -> Result<Option<u64>, RedisStoreError> {
         Ok(redis::cmd("HGET").arg(slot.state()).arg("rev").query_async(&mut self.connection()).await?)
+    }
+
+    /// Announces that a process begins at the slot's checkpoint.
+    pub async fn put_starts(&self, slot: &Slot, starts: &Starts) -> Result<(), RedisStoreError> {
+        let malformed =
+            |problem: serde_json::Error| RedisStoreError::Malformed { key: slot.starts(), problem: problem.to_string() };
+        let json = serde_json::to_vec(starts).map_err(malformed)?;
+        Ok(redis::cmd("SET").arg(slot.starts()).arg(json).query_async(&mut self.connection()).await?)
+    }
+
+    /// Takes the announcement back.
+    pub async fn drop_starts(&self, slot: &Slot) -> Result<(), RedisStoreError> {
+        Ok(redis::cmd("DEL").arg(slot.starts()).query_async(&mut self.connection()).await?)
     }
 
     /// The views of some streams, in their order.

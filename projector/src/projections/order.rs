@@ -21,6 +21,7 @@ impl Projection for OrderProjection {
     type Event = OrderEvent;
 
     const VERSION: u32 = 1;
+    const COUNTED_BY: Option<&'static str> = Some("recent");
 
     fn apply(view: Option<OrderView>, event: &OrderEvent, meta: &Meta, _keys: &KeyRing) -> Folded<OrderView> {
         if let OrderEvent::Placed(placed) = event {

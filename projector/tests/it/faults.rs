@@ -4,7 +4,7 @@ use events::{Context, RecordedEvent};
 
 use super::{
     history::CommandService,
-    oracle::assert_equals_fold,
+    oracle::{assert_equals_fold, expected, found},
     process::Projector,
     world::{World, eventually, interleaved, order},
 };
@@ -29,6 +29,20 @@ fn duplicates_change_nothing() {
     assert_eq!(projector.metric("orderflow_projection_duplicates_total"), u64::try_from(records - 200).unwrap());
     eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
     projector.stop();
+}
+
+/// A relay that dies in a transaction leaves facts of the store behind, and its successor writes them again.
+#[test]
+fn nobody_waits_for_the_end_of_a_transaction_and_an_aborted_one_doubles_nothing() {
+    let world = World::new();
+    let projector = Projector::start(&world);
+    let events = interleaved(&orders(20));
+    world.write_and_abort(&events[..60], || projector.metric("orderflow_projection_events_total") == 60);
+    world.write(Context::Orders, &events);
+    let expected = expected(&world, &events);
+    eventually("Redis holds the fold", || found(&world) == expected);
+    assert_eq!(projector.metric("orderflow_projection_duplicates_total"), 60);
+    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
 }
 
 #[test]
@@ -56,6 +70,26 @@ fn a_gap_is_filled_from_the_event_store_and_only_its_partition_waits_for_it() {
     assert_eq!(projector.metric("orderflow_projection_gaps_total"), 1);
     assert_eq!(projector.metric("orderflow_dead_letters_total"), 0);
     eventually("nothing stands still", || projector.ready().contains("\"partitions\":{\"status\":\"ok\""));
+}
+
+#[test]
+fn a_projector_killed_again_and_again_while_it_waits_blames_no_event() {
+    let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    commands.set_down(true);
+    let gapped = order(1);
+    commands.knows(&gapped);
+    world.write(Context::Orders, &[gapped[0].clone(), gapped[3].clone(), gapped[4].clone()]);
+    for _ in 0..5 {
+        let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+        eventually("it waits", || projector.ready().contains("command service: it answered 503"));
+        // Dropped: killed.
+    }
+    commands.set_down(false);
+    let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+    assert_equals_fold(&world, 3, &gapped);
+    assert_eq!(projector.metric("orderflow_dead_letters_total"), 0);
+    assert!(projector.log().contains("a process died at this checkpoint"), "the deaths were noticed");
 }
 
 #[test]
@@ -126,5 +160,5 @@ fn empty(world: &World) {
     let mut redis = world.redis();
     let _: () = redis::cmd("EVAL").arg(script).arg(0).arg(format!("{}:*", world.prefix)).query(&mut redis).unwrap();
     // Another test's projector may load it again at this moment, or may have to: both are well.
-    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_3").query(&mut redis);
+    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_4").query(&mut redis);
 }

@@ -12,6 +12,7 @@ use axum::{
     Json, Router,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use events::{DataKey, RecordedEvent};
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use service_kit::{
     auth::{Role, Verifier},
     config::Secret,
+    problem::Problem,
 };
 use uuid::Uuid;
 
@@ -93,11 +95,15 @@ async fn history(
     headers: HeaderMap,
     Path((_, stream)): Path<(String, Uuid)>,
     Query(query): Query<HashMap<String, u64>>,
-) -> Result<Json<Value>, StatusCode> {
-    service.admits(&headers)?;
+) -> Result<Json<Value>, Response> {
+    service.admits(&headers).map_err(StatusCode::into_response)?;
     let after = query["after"];
     let mut events: Vec<_> = service.0.events.lock().unwrap().clone();
-    events.retain(|event| event.stream_id == stream && event.version > after);
+    events.retain(|event| event.stream_id == stream);
+    if events.is_empty() {
+        return Err(Problem::not_found("There is no such stream.").into_response());
+    }
+    events.retain(|event| event.version > after);
     events.sort_by_key(|event| event.version);
     // Small pages, so that the projector has to turn them.
     let next = (events.len() > 1).then(|| events[0].version);

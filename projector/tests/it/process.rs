@@ -47,6 +47,7 @@ impl Projector {
             .env("HTTP_ADDR", "127.0.0.1:0")
             .env("ADDR_FILE", directory.path().join("address"))
             .env("CHUNK_EVENTS", "16")
+            .env("AUDIT_STREAMS_PER_SECOND", "0")
             .envs(settings.iter().copied())
             .stdout(log)
             .stderr(Stdio::inherit())
@@ -102,6 +103,10 @@ impl Projector {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for the process to end by itself.

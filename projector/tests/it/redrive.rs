@@ -28,11 +28,7 @@ fn poison(world: &World, order: &[RecordedEvent]) {
 }
 
 fn parked(world: &World, order: &[RecordedEvent]) -> Option<Parked> {
-    let stream = order[0].stream_id;
-    let mut get = redis::cmd("HGET");
-    get.arg(world.slot(Context::Orders, stream).parked()).arg(stream.simple().to_string());
-    let json: Option<Vec<u8>> = get.query(&mut world.redis()).unwrap();
-    json.map(|json| serde_json::from_slice(&json).unwrap())
+    super::poison::parked(world, order[0].stream_id)
 }
 
 fn view(world: &World, order: &[RecordedEvent]) -> Vec<u8> {
@@ -95,6 +91,9 @@ fn a_retry_folds_what_the_store_has_and_the_stream_goes_on() {
     assert_eq!((status, &done["outcome"], &done["version"]), (200, &json!("redriven"), &json!(4)), "{done}");
     assert_eq!(parked(&world, &one), None);
     assert_eq!(projector.ask("POST", &path(&one, "/retry"), &Value::Null).0, 404);
+    // A store that does not know the stream at all may be the wrong one.
+    let (_, unknown) = answered(&projector, &path(&two, "/retry"));
+    assert_eq!((&unknown["outcome"], &unknown["cause"]), (&json!("failed"), &json!("the event store does not know the stream")));
     // The store has nothing of the other one after its view: what was on the topic never happened.
     commands.knows(&two[..1]);
     assert_eq!(answered(&projector, &path(&two, "/retry")).1["outcome"], "redriven");
@@ -109,7 +108,7 @@ fn a_retry_folds_what_the_store_has_and_the_stream_goes_on() {
         (&json!("operator"), &json!("retry"), &json!("redriven")),
         "{log}"
     );
-    assert_eq!((log["operations"].as_array().unwrap().len(), projector.metric("orderflow_parked_streams")), (2, 0));
+    assert_eq!((log["operations"].as_array().unwrap().len(), projector.metric("orderflow_parked_streams")), (3, 0));
     assert!(projector.log().contains("\"operation.by\":\"operator\""), "a log line says who");
 }
 
@@ -204,9 +203,16 @@ fn any_process_can_be_asked_and_only_operators_may() {
     for (number, order) in orders.iter().enumerate() {
         assert_eq!(answered(&projectors[number % 2], &path(order, "/retry")).1["outcome"], "redriven");
     }
-    for (roles, status) in [(&[Role::Staff][..], 403), (&[Role::Customer], 403), (&[Role::Admin], 200)] {
-        assert_eq!(projectors[0].ask_as(roles, "GET", "/v1/dead-letters", &Value::Null).0, status, "{roles:?}");
+    let actions = ["", "/retry", "/discard"].map(|action| path(&orders[0], action));
+    let [show, retry, discard] = actions.each_ref().map(String::as_str);
+    for (method, path) in
+        [("GET", "/v1/dead-letters"), ("GET", "/v1/dead-letters/log"), ("GET", show), ("POST", retry), ("POST", discard)]
+    {
+        for roles in [&[Role::Staff][..], &[Role::Customer]] {
+            assert_eq!(projectors[0].ask_as(roles, method, path, &Value::Null).0, 403, "{method} {path} {roles:?}");
+        }
     }
+    assert_eq!(projectors[0].ask_as(&[Role::Admin], "GET", "/v1/dead-letters", &Value::Null).0, 200);
 }
 
 #[test]

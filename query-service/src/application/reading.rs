@@ -72,7 +72,8 @@ pub async fn view_at_least(
             Some(view) => view.header.version,
             None => 0,
         };
-        // Without a view the owner is unknown, except that an account belongs to itself.
+        // Without a view the owner is unknown, except that an account belongs to itself. So a customer whose order is
+        // parked at its first event waits in vain: a refusal would tell every other customer that the order exists.
         let may_know = version > 0 || sight((context == Context::Users).then_some(stream));
         match fresh.parked {
             Some(parked) if may_know && parked.version <= min_version => {

@@ -7,10 +7,12 @@ mod prefer;
 mod problems;
 mod products;
 mod respond;
+mod sse;
 mod stats;
+mod updates;
 mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use service_kit::{
     auth::{Principal, Role},
@@ -19,7 +21,7 @@ use service_kit::{
 use uuid::Uuid;
 
 use crate::{
-    application::{reading::Sight, stats::Statistics},
+    application::{reading::Sight, stats::Statistics, updates::Feed},
     outbound::redis::Link,
 };
 
@@ -34,20 +36,35 @@ const SHOP: &[Role] = &[Role::Staff, Role::Service];
 pub struct Api {
     link: Link,
     statistics: Arc<Statistics>,
+    feed: Feed,
+    streams: sse::Streams,
+}
+
+/// How live updates are served.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveSettings {
+    /// Streams that may be open at a time.
+    pub max_streams: usize,
+    /// The silence after which a stream gets a heartbeat.
+    pub heartbeat: Duration,
+    /// Changes that a stream may be behind before it has to read by itself.
+    pub buffer: usize,
 }
 
 impl Api {
-    /// An API over these read models.
+    /// An API over these read models. Starts the reader of the change logs.
     #[must_use]
-    pub fn new(link: Link) -> Self {
-        Self { statistics: Arc::new(Statistics::new(link.clone())), link }
+    pub fn new(link: Link, live: LiveSettings) -> Self {
+        let streams = sse::Streams::new(live.max_streams, live.heartbeat, link.stopping().clone());
+        let feed = Feed::start(link.clone(), live.buffer);
+        Self { statistics: Arc::new(Statistics::new(link.clone())), link, feed, streams }
     }
 }
 
 /// Every endpoint, with who may use it.
 #[must_use]
 pub fn routes() -> Routes<Api> {
-    orders::routes().merge(users::routes()).merge(products::routes()).merge(stats::routes())
+    orders::routes().merge(users::routes()).merge(products::routes()).merge(stats::routes()).merge(updates::routes())
 }
 
 /// The rule of ownership: the shop sees everything, a customer what is theirs. What has no owner, a guest's order, is

@@ -11,7 +11,9 @@ mod cache;
 mod completeness;
 mod counters;
 mod link;
+mod listeners;
 mod lists;
+mod logs;
 mod session;
 mod view_key;
 mod views;
@@ -25,8 +27,10 @@ pub use cache::View;
 pub use completeness::Progress;
 pub use counters::{Leaders, ScoreBoard};
 pub use link::Link;
+pub use listeners::Grown;
 pub use lists::{Bound, Direction, Member, Members, Range};
-pub use views::{Fresh, Waiting};
+pub use logs::{Entry, EntryId, Log, Tail};
+pub use views::{Fresh, Present, Waiting};
 
 /// How Redis is reached, and what the process may hold.
 #[derive(Debug, Clone)]

@@ -17,6 +17,8 @@ fn expected(path: &str) -> [u16; 4] {
     match path {
         // The sample data has the customer's own order under the customer's own id.
         "/v1/orders/{id}" | "/v1/orders" | "/v1/users/{id}/orders" | "/v1/users/{id}" | "/v1/products" => [200; 4],
+        "/v1/orders/{id}/updates" => [200; 4],
+        "/v1/updates" => [403, 200, 200, 200],
         "/v1/products/{id}" => [404; 4],
         "/v1/users" => [403, 400, 400, 400],
         "/v1/stats" => [403, 200, 200, 200],
@@ -56,6 +58,8 @@ async fn what_is_not_a_customers_own_is_as_good_as_missing() {
     for path in [
         format!("/v1/orders/{}", id(2)),
         format!("/v1/orders/{}", id(3)),
+        format!("/v1/orders/{}/updates", id(2)),
+        format!("/v1/orders/{}/updates", id(3)),
         format!("/v1/users/{}", id(8)),
         format!("/v1/users/{}/orders", id(8)),
         format!("/v1/orders?user={}", id(8)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod redis_server;
 pub(crate) mod samples;
+pub(crate) mod streams;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -27,7 +28,7 @@ use uuid::Uuid;
 pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
 
 /// Nothing that is waited for takes longer than this, unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running query service, its Redis connection, and its keys, which go when it is dropped.
 pub(crate) struct Shop {
@@ -36,8 +37,8 @@ pub(crate) struct Shop {
     pub(crate) shutdown: Shutdown,
     pub(crate) prefix: String,
     url: String,
-    address: String,
-    http: reqwest::Client,
+    pub(crate) address: String,
+    pub(crate) http: reqwest::Client,
     generations: HashMap<Context, Generation>,
 }
 
@@ -71,17 +72,31 @@ pub(crate) fn test_redis() -> String {
 impl Shop {
     /// A service over the shared test Redis, with a generation 1 of seven partitions of every context.
     pub(crate) async fn open() -> Self {
-        let mut shop = Self::unbuilt(&test_redis(), |_| ()).await;
+        Self::open_with(&[]).await
+    }
+
+    pub(crate) async fn build_all(&mut self) {
         for context in Context::ALL {
-            shop.build(context, 1).await;
+            self.build(context, 1).await;
         }
-        shop
     }
 
     /// A service without read models.
     pub(crate) async fn unbuilt(url: &str, adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::with(url, &[], adjust).await
+    }
+
+    /// A service with read models, and these flags.
+    pub(crate) async fn open_with(flags: &[&str]) -> Self {
+        let mut shop = Self::with(&test_redis(), flags, |_| ()).await;
+        shop.build_all().await;
+        shop
+    }
+
+    async fn with(url: &str, flags: &[&str], adjust: impl FnOnce(&mut Settings)) -> Self {
         let args = ["query-service", "--http-addr=127.0.0.1:0", "--jwt-secret", SECRET, "--redis-url", url];
-        let config = try_load::<Config>(args.map(Into::into), |_| None).unwrap_or_else(|error| panic!("{error}"));
+        let args = args.iter().chain(flags).map(Into::into);
+        let config = try_load::<Config>(args, |_| None).unwrap_or_else(|error| panic!("{error}"));
         let prefix = format!("test-{}", Uuid::new_v4().simple());
         // On a machine that is busy with other tests, slow is not down.
         let mut settings = Settings { prefix: prefix.clone(), timeout: PATIENCE, ..config.redis() };
@@ -95,7 +110,7 @@ impl Shop {
         });
         let verifier = Arc::new(Verifier::new(&Secret::new(SECRET)));
         let routes = http::routes().operations(&health, &Metrics::install().unwrap());
-        let router = routes.into_router(http::Api::new(link.clone()), verifier);
+        let router = routes.into_router(http::Api::new(link.clone(), config.live()), verifier);
         let server = Server::bind(&config.common).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         drop(server.start(router, &shutdown));
@@ -154,7 +169,10 @@ impl Shop {
         }
         let response = request.timeout(PATIENCE * 2).send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.text().await.unwrap() }
+        // A stream has no end to wait for.
+        let is_stream = headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        let body = if is_stream { String::new() } else { response.text().await.unwrap() };
+        Answer { status, headers, body }
     }
 }
 

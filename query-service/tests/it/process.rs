@@ -7,9 +7,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{SECRET, eventually, redis_server::RedisServer};
+use crate::harness::{SECRET, connect, eventually, redis_server::RedisServer, staff};
 
-fn program(redis: &str) -> Command {
+pub(crate) fn program(redis: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query-service"));
     command.env_clear().env("JWT_SECRET", SECRET).env("HTTP_ADDR", "127.0.0.1:0").env("REDIS_URL", redis);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -52,7 +52,32 @@ async fn is_ready_while_redis_answers_and_ends_cleanly() {
     redis.restart().await;
     eventually(async || ready(200).await).await;
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-    let output = tokio::time::timeout(Duration::from_secs(10), tokio::task::spawn_blocking(|| finish(child)));
+    let output = tokio::time::timeout(Duration::from_secs(90), tokio::task::spawn_blocking(|| finish(child)));
     let output = output.await.expect("it ends in time").unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Were the streams waited for, the end would come at the bound of five seconds, and with another code.
+#[tokio::test]
+async fn open_streams_do_not_hold_the_end_up() {
+    let redis = RedisServer::start().await;
+    let mut pointers = redis::cmd("HSET");
+    pointers.arg(read_model::keys::generations("orderflow"));
+    for context in events::Context::ALL {
+        pointers.arg(context.name()).arg(r#"{"number":1,"partitions":1,"projection":1}"#);
+    }
+    pointers.exec_async(&mut connect(&redis.url()).await).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("address");
+    let child = program(&redis.url()).env("ADDR_FILE", &file).env("SHUTDOWN_TIMEOUT", "5").spawn().unwrap();
+    eventually(async || file.exists()).await;
+    let url = format!("http://{}", std::fs::read_to_string(&file).unwrap());
+    let open = async || reqwest::Client::new().get(format!("{url}/v1/updates")).bearer_auth(staff()).send().await.unwrap();
+    eventually(async || open().await.status() == 200).await;
+    let mut stream = open().await;
+    assert!(stream.chunk().await.unwrap().is_some());
+    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(stream.chunk().await.unwrap(), None, "it ends as streams end");
+    let output = tokio::task::spawn_blocking(|| finish(child)).await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }

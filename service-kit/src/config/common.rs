@@ -44,6 +44,10 @@ pub struct CommonConfig {
     #[arg(long, env, default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub http_idle_timeout: u64,
 
+    /// Seconds after which a connection is closed whose client takes nothing of what is sent to it.
+    #[arg(long, env, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub http_write_timeout: u64,
+
     /// How log lines are written.
     #[arg(long, env, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

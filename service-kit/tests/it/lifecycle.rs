@@ -44,7 +44,8 @@ async fn what_was_begun_is_finished_and_nothing_new_is_taken() {
 
 #[tokio::test]
 async fn idle_connections_do_not_hold_the_shutdown_up() {
-    let mut service = Service::start(Routes::new().public(Method::GET, "/", async || "hello")).await;
+    let routes = Routes::new().public(Method::GET, "/", async || "hello");
+    let mut service = Service::start_with(routes, &[], Shutdown::manual(Duration::from_secs(60))).await;
     let mut idle = service.raw("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(next_text(&mut idle).await.ends_with("hello"));
     let silent = service.raw("").await;
@@ -53,9 +54,7 @@ async fn idle_connections_do_not_hold_the_shutdown_up() {
 
     service.shutdown.begin();
     let mut drain = service.shutdown.begun().await;
-    let started = Instant::now();
     assert!(drain.step("http", service.serving.take().unwrap().finished()).await.is_some());
-    assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(next_text(&mut idle).await, "");
     drop(silent);
 }
@@ -72,7 +71,7 @@ async fn a_handler_that_hangs_is_abandoned_at_the_bound() {
     let started = Instant::now();
     let mut drain = service.shutdown.begun().await;
     assert!(drain.step("http", service.serving.take().unwrap().finished()).await.is_none());
-    assert!((BOUND..BOUND * 4).contains(&started.elapsed()));
+    assert!(started.elapsed() >= BOUND);
     request.abort();
 }
 
@@ -111,6 +110,31 @@ async fn a_connection_that_sends_no_whole_head_is_closed() {
         let answer = next_text(&mut stream).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{text:?}: {answer}");
     }
+}
+
+/// The answer is larger than all buffers on its way, and the client takes none of it.
+#[tokio::test]
+async fn a_connection_whose_client_takes_nothing_is_closed() {
+    struct Dropped(Arc<Notify>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let ended = Arc::new(Notify::new());
+    let notify = Arc::clone(&ended);
+    let routes = Routes::new().public(Method::GET, "/", async move || {
+        let held = Dropped(notify);
+        let chunks = futures::stream::repeat_with(move || {
+            let _held = &held;
+            Ok::<_, std::convert::Infallible>(vec![0; 1 << 16])
+        });
+        axum::body::Body::from_stream(chunks)
+    });
+    let shutdown = Shutdown::manual(Duration::from_secs(5));
+    let service = Service::start_with(routes, &["--http-write-timeout", "1"], shutdown).await;
+    let _stalled = service.raw("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    tokio::time::timeout(Duration::from_secs(60), ended.notified()).await.expect("the answer is given up");
 }
 
 #[tokio::test]

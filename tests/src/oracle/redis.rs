@@ -131,7 +131,9 @@ pub(super) fn check(stack: &Stack, contexts: &[Found], views: &Views, held: &Key
     let known = |key: &String| {
         let rest = key.strip_prefix(stack.redis_prefix()).unwrap_or_default();
         let tail = rest.split_once('}').map_or(rest, |(_, tail)| tail);
-        tail == ":generations" || [":state", ":log", ":parked"].contains(&tail) || expected.contains_key(key)
+        tail == ":generations"
+            || [":state", ":log", ":parked", ":redrives", ":operations", ":starts"].contains(&tail)
+            || expected.contains_key(key)
     };
     let view_keys: BTreeSet<_> = views.keys().map(|(context, stream)| view_key(stack, *context, *stream)).collect();
     for key in held.keys().filter(|key| !known(key) && !view_keys.contains(*key)) {

@@ -17,7 +17,9 @@ async fn whatever_is_killed_nothing_is_lost_doubled_or_reordered() {
     let duration = Duration::from_secs(setting("CHAOS_SECONDS").unwrap_or(SECONDS));
     // Shown when the test fails.
     say(&format!("run it again with SEED={seed} CHAOS_SECONDS={}", duration.as_secs()));
-    let mut stack = Stack::start(Plan { commands: 2, projectors: 2, own_redis: true, ..Plan::default() }).await;
+    let audit = vec![("AUDIT_STREAMS_PER_SECOND", "20"), ("AUDIT_RECOUNT_SECONDS", "2")];
+    let plan = Plan { commands: 2, projectors: 2, own_redis: true, projector_environment: audit, ..Plan::default() };
+    let mut stack = Stack::start(plan).await;
     let mut load = Load::begin(&stack.client(), seed, 8).await;
     let mut rng = Rng::with_seed(seed);
     let deadline = Instant::now() + duration;
@@ -36,6 +38,10 @@ async fn whatever_is_killed_nothing_is_lost_doubled_or_reordered() {
     load.finish().await;
     stack.ready().await;
     Oracle::of(&stack).verify().await;
+    for projector in &stack.projectors {
+        let divergent = stack.metric(&projector.url(), "orderflow_audit_divergent_total").await;
+        assert!(divergent < 1.0, "the auditor raised a false alarm: see the projectors' logs");
+    }
 }
 
 fn processes(stack: &mut Stack) -> impl Iterator<Item = &mut Process> {
@@ -68,7 +74,7 @@ async fn fault(stack: &mut Stack, rng: &mut Rng) {
         6..9 => {
             say(&format!("chaos: {index} is asked to end"));
             process.signal(Signal::TERM);
-            process.ended(Duration::from_secs(70)).await;
+            process.ended(Duration::from_secs(120)).await;
             process.spawn();
         }
         _ => {

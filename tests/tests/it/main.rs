@@ -2,13 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+mod audit;
 mod chaos;
+mod dlq;
 mod happy;
 mod import;
+mod journey;
+mod live;
 mod oracle;
 mod parking;
 mod projector;
 mod readme;
+mod rebuild;
 mod redis;
 mod relay;
 mod shutdown;
+mod verify;

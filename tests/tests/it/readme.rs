@@ -1,7 +1,7 @@
 //! The README's commands are run as they stand.
 //!
 //! A block of the language `sh` right behind the comment `<!-- run -->` is run by bash, all of them in order in one shell,
-//! with `COMMAND_URL`, `QUERY_URL`, `TOKEN` and `JWT_SECRET` exported. A `curl` that is answered with an error fails.
+//! with `COMMAND_URL`, `QUERY_URL`, `PROJECTOR_URL`, `TOKEN` and `JWT_SECRET` exported. A `curl` that is answered with an error fails.
 
 use std::{fs, process::Command};
 
@@ -29,6 +29,7 @@ async fn the_readme_s_commands_work() {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .env("COMMAND_URL", stack.commands[0].url())
         .env("QUERY_URL", stack.query.url())
+        .env("PROJECTOR_URL", stack.projectors[0].url())
         .env("JWT_SECRET", JWT_SECRET)
         .env("TOKEN", client::token());
     let output = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");

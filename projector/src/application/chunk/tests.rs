@@ -132,6 +132,18 @@ fn a_chunk_writes_the_difference_and_nothing_else() {
 }
 
 #[test]
+fn the_log_has_every_event_of_a_stream_that_has_several_in_a_chunk() {
+    let stream = Uuid::from_u128(1);
+    let mut chunk = Chunk::<OrderProjection>::with_capacity(1);
+    chunk.bring(stream, None, None);
+    for version in 1..=2 {
+        chunk.apply(&envelope(stream, version), &events()[usize::try_from(version).unwrap() - 1], &KeyRing::default()).unwrap();
+    }
+    let (changes, _) = chunk.finish(2, (0, 0)).unwrap();
+    assert_eq!(changes.log, [(stream, 1, "order.placed.v1"), (stream, 2, "order.confirmed.v1")]);
+}
+
+#[test]
 fn a_parked_stream_keeps_its_view_and_says_so() {
     let stream = Uuid::from_u128(1);
     let mut chunk = Chunk::<OrderProjection>::with_capacity(1);

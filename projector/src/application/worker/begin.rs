@@ -26,6 +26,7 @@ impl<P: Projection> Worker<P> {
         self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
         self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
         let offset = state.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset);
+        self.status.set_at_end(false);
         if let Some(checkpoint) = &state.checkpoint
             && checkpoint.cluster != shared.cluster
         {
@@ -53,7 +54,8 @@ impl<P: Projection> Worker<P> {
         self.aim(source, state.checkpoint.as_ref(), high).await?;
         self.offset = offset;
         self.status.moved(offset, self.progress.1);
-        self.status.set_parked(&self.parked);
+        self.count_parked();
+        self.suspect(state.starts);
         tracing::debug!(parent: &self.span, kafka.offset = offset, redis.rev = self.rev, kafka.goal = self.goal, "begins");
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::{
         chunk::Chunk,
         failure::Failure,
         letters::{DeadLetter, Position, headers_of},
+        starts::Handling,
     },
     failpoints,
     outbound::command_service::CommandServiceError,
@@ -61,8 +62,16 @@ impl<'a> Origin<'a> {
 
 impl<P: Projection> Worker<P> {
     pub(super) async fn fold_chunk(&mut self, messages: &[BorrowedMessage<'_>]) -> Result<Folding<P>, Interrupted> {
-        let records: Vec<Record<'_>> = messages.iter().map(read).collect();
+        let unread = |message| Record { message, envelope: Err(deadly(self.wary.handling)) };
+        let records: Vec<Record<'_>> = match self.wary.handling {
+            Handling::SetAside(_) => messages.iter().map(unread).collect(),
+            Handling::Usual | Handling::Park(_) => messages.iter().map(read).collect(),
+        };
         let mut folding = Folding { chunk: self.bring(&records).await?, letters: Vec::new(), duplicates: 0 };
+        if let Handling::Park(attempts) = self.wary.handling {
+            self.park_unread(&mut folding, &records, attempts);
+            return Ok(folding);
+        }
         let events: Vec<_> = records.iter().map(|record| decode::<P>(&folding.chunk, record)).collect();
         self.fetch_keys(wanted::<P>(events.iter().flatten().flatten())).await?;
         for (record, event) in records.iter().zip(events) {
@@ -82,6 +91,23 @@ impl<P: Projection> Worker<P> {
         Ok(folding)
     }
 
+    /// Parks records that end the process when they are handled.
+    fn park_unread(&self, folding: &mut Folding<P>, records: &[Record<'_>], attempts: u32) {
+        for record in records {
+            match &record.envelope {
+                Ok(envelope) if envelope.version <= folding.chunk.reached(envelope.stream_id) => folding.duplicates += 1,
+                Ok(envelope) => {
+                    let failure = Failure::new(self.context, &envelope.event_type, deadly(self.wary.handling));
+                    self.park_as(folding, envelope, Origin::Record(record.message), Failure { attempts, ..failure });
+                }
+                Err(cause) => {
+                    let failure = Failure::new(self.context, "", cause.clone());
+                    folding.letters.push(self.letter(None, Origin::Record(record.message), failure));
+                }
+            }
+        }
+    }
+
     /// The streams' states: from memory, or from Redis.
     async fn bring(&mut self, records: &[Record<'_>]) -> Result<Chunk<P>, Interrupted> {
         let mut chunk = Chunk::with_capacity(records.len());
@@ -97,8 +123,7 @@ impl<P: Projection> Worker<P> {
             chunk.bring(stream, cached.flatten(), self.parked.get(&stream).cloned());
         }
         if !missing.is_empty() {
-            let (shared, slot) = (Arc::clone(&self.shared), &self.slot);
-            let views = self.patience.until_done("redis", || shared.store.views(slot, &missing)).await?;
+            let views = self.views(&missing).await?;
             for (stream, view) in missing.into_iter().zip(views) {
                 chunk.set_view(stream, view);
             }
@@ -119,7 +144,7 @@ impl<P: Projection> Worker<P> {
             }
         }
         let moves = changes.moves.iter().zip(known);
-        changes.totals = moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)).collect();
+        changes.totals.extend(moves.map(|((counter, by), value)| (*counter, value.unwrap_or(0) + by)));
         Ok(())
     }
 
@@ -191,7 +216,7 @@ impl<P: Projection> Worker<P> {
         );
         let (shared, context, until) = (Arc::clone(&self.shared), self.context, ahead.version - 1);
         let history = || shared.commands.history(context, stream, after, until);
-        let missing = self.patience.until_done("command service", history).await?;
+        let missing = self.patience.until_done("command service", history).await?.unwrap_or_default();
         for recorded in &missing {
             if recorded.version != folding.chunk.reached(stream) + 1 || recorded.stream_id != stream {
                 break;
@@ -227,14 +252,18 @@ impl<P: Projection> Worker<P> {
     }
 
     fn park(&self, folding: &mut Folding<P>, incoming: &Incoming<'_, P::Event>, cause: String) {
-        let Envelope { stream_id: stream, version, ref event_type, .. } = *incoming.envelope;
+        let failure = Failure::new(self.context, &incoming.envelope.event_type, cause);
+        self.park_as(folding, incoming.envelope, incoming.origin, failure);
+    }
+
+    fn park_as(&self, folding: &mut Folding<P>, envelope: &Envelope<'_>, origin: Origin<'_>, mut failure: Failure) {
+        let (stream, version, cause) = (envelope.stream_id, envelope.version, &failure.cause);
         tracing::warn!(parent: &self.span, stream.id = %stream, stream.version = version, cause, "an event goes to the dead letters");
-        let mut failure = Failure::new(self.context, event_type, cause);
         if let Some(parked) = folding.chunk.parked(stream) {
             failure.fingerprint.clone_from(&parked.fingerprint);
         }
         folding.chunk.park(stream, version, &failure, Utc::now().timestamp_millis());
-        folding.letters.push(self.letter(Some((stream, version)), incoming.origin, failure));
+        folding.letters.push(self.letter(Some((stream, version)), origin, failure));
     }
 
     fn letter(&self, event: Option<(StreamId, u64)>, origin: Origin<'_>, failure: Failure) -> DeadLetter {
@@ -255,6 +284,15 @@ impl<P: Projection> Worker<P> {
         let projection = (self.context, P::VERSION);
         DeadLetter { key, headers, value, cause, fingerprint, projection, position, event, at: Utc::now() }
     }
+}
+
+/// The cause of a record that is not read any more.
+fn deadly(handling: Handling) -> String {
+    let deaths = match handling {
+        Handling::Usual => 0,
+        Handling::Park(deaths) | Handling::SetAside(deaths) => deaths,
+    };
+    format!("handling it ended the process {deaths} times")
 }
 
 /// Reads a record's headers. A record that is not under its stream's key is not that stream's event.

@@ -54,7 +54,7 @@ impl<P: Projection> Worker<P> {
                 // Nobody waits for it any more. What fails here is tried at the next look.
                 let _ = self.shared.store.drop_request(&self.slot, id).await;
             } else if request.answer.is_none() {
-                self.patience.begin_turn(&self.shared.turns).await;
+                self.patience.begin_turn(self.turns()).await;
                 let done = self.redrive(id, request).await;
                 self.patience.end_turn();
                 done?;
@@ -98,6 +98,8 @@ impl<P: Projection> Worker<P> {
             Ok(history) => history,
             Err(error) => return Ok(Err(format!("command service: {error}"))),
         };
+        let is_known = history.is_some();
+        let history = history.unwrap_or_default();
         let decode = |recorded: &RecordedEvent| P::Event::decode(&recorded.event_type, recorded.data.get().as_bytes());
         let mut wanted = Vec::new();
         for event in history.iter().filter_map(|recorded| decode(recorded).ok()) {
@@ -111,7 +113,10 @@ impl<P: Projection> Worker<P> {
         let mut chunk = Chunk::with_capacity(1);
         chunk.bring(stream, view, Some(parked.clone()));
         chunk.release(stream);
-        let mut failure = None;
+        // To release it would hide that the command service asked is the wrong one, or has lost it.
+        let unknown =
+            || (parked.version, Failure::new(self.context, &parked.event_type, "the event store does not know the stream"));
+        let mut failure = (!is_known).then(unknown);
         for recorded in &history {
             let next = chunk.reached(stream) + 1;
             let outcome = if recorded.version == next && recorded.stream_id == stream {
@@ -127,7 +132,7 @@ impl<P: Projection> Worker<P> {
                 break;
             }
         }
-        let parked = failure.map(|(version, Failure { cause, event_type, fingerprint })| {
+        let parked = failure.map(|(version, Failure { cause, event_type, fingerprint, .. })| {
             let (until, attempts) = (parked.until.max(version), parked.attempts.saturating_add(1));
             let last = Utc::now().timestamp_millis();
             Parked { version, cause, event_type, fingerprint, until, attempts, last, ..parked.clone() }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The function's name; rises with any change of `apply.lua`, so that old and new processes can run side by side.
-const FUNCTION: &str = "orderflow_apply_3";
+const FUNCTION: &str = "orderflow_apply_4";
 
 /// Items of one operation, even because some are pairs. Lua's stack holds 8,000 values, and an item becomes two at most.
 const ITEMS: usize = 2_000;
@@ -30,6 +30,7 @@ struct Operations<'a> {
 pub(super) fn build(slot: &Slot, step: Step, cluster: &str, log_changes: NonZeroUsize, changes: &Changes) -> Cmd {
     let mut operations = Operations::default();
     operations.views(slot, &changes.views);
+    operations.dropped(slot, &changes.dropped);
     operations.entries("remove", slot, &changes.removed);
     operations.entries("add", slot, &changes.added);
     for name in [stats::DAYS, stats::PRODUCT_UNITS, stats::PRODUCT_REVENUE] {
@@ -89,6 +90,16 @@ impl<'a> Operations<'a> {
             for (stream, bytes) in views {
                 self.keys.push(slot.view(*stream));
                 self.args.push(Cow::Borrowed(bytes));
+            }
+        }
+    }
+
+    fn dropped(&mut self, slot: &Slot, streams: &[StreamId]) {
+        for streams in streams.chunks(ITEMS) {
+            self.begin("drop", streams.len());
+            for stream in streams {
+                self.keys.push(slot.view(*stream));
+                self.args.push(Cow::Borrowed(b""));
             }
         }
     }

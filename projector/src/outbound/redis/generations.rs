@@ -88,7 +88,7 @@ impl RedisStore {
     }
 
     /// Streams of which a generation has views, a part of them.
-    pub async fn scan_views(&self, context: Context, generation: u32, cursor: u64) -> Result<Scanned, RedisStoreError> {
+    pub async fn scan_views_of(&self, context: Context, generation: u32, cursor: u64) -> Result<Scanned, RedisStoreError> {
         let (cursor, found) = self.scan(&self.pattern(context, generation, "view:*"), cursor).await?;
         let stream = |key: &Vec<u8>| StreamId::try_parse_ascii(key.get(key.len().checked_sub(32)?..)?).ok();
         Ok(Scanned { streams: found.iter().filter_map(stream).collect(), cursor })

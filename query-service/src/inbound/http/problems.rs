@@ -34,6 +34,8 @@ impl From<QueryError> for Problem {
                     .with_member("cause", parked.cause)
             }
             QueryError::BadCursor => Self::invalid_parameter("cursor", "is not a `next` that this list has given"),
+            QueryError::BadEventId => Self::invalid_parameter("Last-Event-ID", "is not an `id` that this stream has given"),
+            QueryError::NoMoreStreams => Self::overloaded("No more live updates can be followed here now.", RETRY_AFTER),
             QueryError::Redis(error) => error.into(),
         }
     }

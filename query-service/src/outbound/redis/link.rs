@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{RedisReadError, Settings, session::Session, waiters::Waiters};
+use super::{RedisReadError, Settings, listeners::Listeners, session::Session};
 
 /// How long a request waits for a connection that was lost this recently; after it, requests fail at once.
 const GRACE: Duration = Duration::from_millis(300);
@@ -24,7 +24,7 @@ pub struct Link(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    waiters: Arc<Waiters>,
+    listeners: Arc<Listeners>,
     live: ArcSwapOption<Session>,
     state: watch::Sender<State>,
     stopping: CancellationToken,
@@ -40,10 +40,10 @@ impl Link {
     /// Starts connecting; requests fail until that succeeds. Once `stopping` is cancelled, reads go on but nobody waits.
     #[must_use]
     pub fn start(settings: Settings, stopping: CancellationToken) -> Self {
-        let waiters = Arc::new(Waiters::new(settings.max_waiting));
+        let listeners = Arc::new(Listeners::new(settings.max_waiting));
         let down = State::Down { since: Instant::now(), cause: "connecting".to_owned() };
         let state = watch::Sender::new(down);
-        let link = Self(Arc::new(Inner { settings, waiters, live: ArcSwapOption::empty(), state, stopping }));
+        let link = Self(Arc::new(Inner { settings, listeners, live: ArcSwapOption::empty(), state, stopping }));
         tokio::spawn(link.clone().keep_connected());
         link
     }
@@ -63,8 +63,8 @@ impl Link {
         &self.0.settings
     }
 
-    pub(super) fn waiters(&self) -> &Arc<Waiters> {
-        &self.0.waiters
+    pub(super) fn listeners(&self) -> &Listeners {
+        &self.0.listeners
     }
 
     /// The live session if there is one right now.
@@ -100,11 +100,13 @@ impl Link {
     async fn keep_connected(self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            match Session::open(&self.0.settings, Arc::clone(&self.0.waiters)).await {
+            match Session::open(&self.0.settings, Arc::clone(&self.0.listeners)).await {
                 Ok(session) => {
                     let session = Arc::new(session);
                     self.0.live.store(Some(Arc::clone(&session)));
                     self.0.state.send_replace(State::Up);
+                    // What they follow has to be read once for this session to hear of it.
+                    self.0.listeners.wake_all();
                     tracing::info!("connected to Redis");
                     pause = FIRST_PAUSE;
                     let cause = session.tend().await;

@@ -18,7 +18,7 @@ use events::Context;
 use read_model::{Generation, keys};
 use tokio::sync::Notify;
 
-use super::{RedisReadError, Settings, cache::ViewCache, view_key::Invalidated, waiters::Waiters};
+use super::{RedisReadError, Settings, cache::ViewCache, listeners::Listeners, view_key::Invalidated};
 
 /// Requests that one connection takes in before a sender has to wait for it.
 const PIPELINE_BUFFER: usize = 1_024;
@@ -76,7 +76,7 @@ pub(super) struct Tracking {
     moves_seen: AtomicU64,
     refreshing: tokio::sync::Mutex<()>,
     attention: Notify,
-    waiters: Arc<Waiters>,
+    listeners: Arc<Listeners>,
     /// Views that were asked of Redis; a hit is not counted, it would cost as much as the look-up.
     pub(super) misses: metrics::Counter,
     invalidations: metrics::Counter,
@@ -84,7 +84,7 @@ pub(super) struct Tracking {
 
 impl Session {
     /// Connects, turns tracking on and reads the generation pointers.
-    pub(super) async fn open(settings: &Settings, waiters: Arc<Waiters>) -> Result<Self, RedisReadError> {
+    pub(super) async fn open(settings: &Settings, listeners: Arc<Listeners>) -> Result<Self, RedisReadError> {
         let tracking = Arc::new(Tracking {
             prefix: settings.prefix.clone(),
             alive: AtomicBool::new(true),
@@ -94,7 +94,7 @@ impl Session {
             moves_seen: AtomicU64::new(0),
             refreshing: tokio::sync::Mutex::new(()),
             attention: Notify::new(),
-            waiters,
+            listeners,
             misses: metrics::counter!("orderflow_view_cache_misses_total"),
             invalidations: metrics::counter!("orderflow_view_cache_invalidations_total"),
         });
@@ -157,8 +157,12 @@ impl Session {
         let mut connection = self.tracked.clone();
         let pointers: HashMap<String, String> =
             ::redis::cmd("HGETALL").arg(keys::generations(&tracking.prefix)).query_async(&mut connection).await?;
-        tracking.generations.store(Some(Arc::new(Generations::parse(&pointers)?)));
+        let generations = Generations::parse(&pointers)?;
+        let before = tracking.generations.swap(Some(Arc::new(generations)));
         tracking.moves_seen.store(moves, Ordering::Release);
+        if before.is_some_and(|before| *before != generations) {
+            tracking.listeners.wake_all();
+        }
         Ok(())
     }
 
@@ -176,7 +180,7 @@ impl Session {
                 return error;
             }
             metrics::gauge!("orderflow_view_cache_bytes").set(lossy(self.tracking.cache.bytes()));
-            metrics::gauge!("orderflow_waiting_requests").set(lossy(self.tracking.waiters.count() as u64));
+            metrics::gauge!("orderflow_waiting_requests").set(lossy(self.tracking.listeners.waiters.count() as u64));
         }
     }
 
@@ -205,7 +209,10 @@ impl Tracking {
             (PushKind::Disconnection, _) => self.end(),
             (PushKind::Invalidate, Some(Value::Array(keys))) => keys.iter().for_each(|key| self.invalidate(key)),
             // Redis announces FLUSHALL and FLUSHDB with a null in place of keys.
-            (PushKind::Invalidate, _) => self.invalidate_all(),
+            (PushKind::Invalidate, _) => {
+                self.listeners.emptied();
+                self.invalidate_all();
+            }
             _ => {}
         }
     }
@@ -216,9 +223,10 @@ impl Tracking {
         match Invalidated::parse(&self.prefix, key) {
             Invalidated::View(view) => {
                 self.cache.remove(&view);
-                self.waiters.wake(&view);
+                self.listeners.waiters.wake(&(view.context, view.stream));
             }
-            Invalidated::Parked => self.waiters.wake_all(),
+            Invalidated::Log(log) => self.listeners.logs.ring(log),
+            Invalidated::Parked => self.listeners.waiters.wake_all(),
             Invalidated::Generations => self.generations_moved(),
             Invalidated::Unknown => self.invalidate_all(),
         }
@@ -227,7 +235,7 @@ impl Tracking {
     fn invalidate_all(&self) {
         self.cache.clear();
         self.generations_moved();
-        self.waiters.wake_all();
+        self.listeners.wake_all();
     }
 
     fn generations_moved(&self) {
@@ -240,7 +248,7 @@ impl Tracking {
         self.alive.store(false, Ordering::Release);
         self.cache.clear();
         self.attention.notify_one();
-        self.waiters.wake_all();
+        self.listeners.wake_all();
     }
 }
 

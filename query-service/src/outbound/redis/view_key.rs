@@ -12,10 +12,19 @@ pub(super) struct ViewKey {
     pub(super) stream: StreamId,
 }
 
+/// A change log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LogKey {
+    pub(super) context: Context,
+    pub(super) generation: u32,
+    pub(super) partition: u32,
+}
+
 /// What an invalidated Redis key is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invalidated {
     View(ViewKey),
+    Log(LogKey),
     Parked,
     Generations,
     Unknown,
@@ -39,10 +48,18 @@ impl Invalidated {
         let Some((tag, name)) = rest.strip_prefix(":{g").and_then(|rest| rest.split_once("}:")) else {
             return Self::Unknown;
         };
-        if name == "parked" {
-            return Self::Parked;
-        }
-        Self::view(tag, name).map_or(Self::Unknown, Self::View)
+        let known = match name {
+            "parked" => Some(Self::Parked),
+            "log" => Self::log(tag).map(Self::Log),
+            view => Self::view(tag, view).map(Self::View),
+        };
+        known.unwrap_or(Self::Unknown)
+    }
+
+    fn log(tag: &str) -> Option<LogKey> {
+        let (generation, rest) = tag.split_once(':')?;
+        let (context, partition) = rest.split_once(':')?;
+        Some(LogKey { context: context.parse().ok()?, generation: generation.parse().ok()?, partition: partition.parse().ok()? })
     }
 
     fn view(tag: &str, name: &str) -> Option<ViewKey> {
@@ -72,6 +89,10 @@ mod tests {
                 let view = Invalidated::View(ViewKey::new(context, generation, stream));
                 assert_eq!(Invalidated::parse("a:{b", slot.view(stream).as_bytes()), view);
                 assert_eq!(Invalidated::parse("a:{b", slot.parked().as_bytes()), Invalidated::Parked);
+            }
+            for (partition, slot) in (0..).zip(generation.slots("a:{b", context)) {
+                let log = Invalidated::Log(LogKey { context, generation: 12, partition });
+                assert_eq!(Invalidated::parse("a:{b", slot.log().as_bytes()), log);
             }
         }
         assert_eq!(Invalidated::parse("a", keys::generations("a").as_bytes()), Invalidated::Generations);

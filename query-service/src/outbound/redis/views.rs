@@ -21,6 +21,15 @@ pub struct Fresh {
     pub parked: Option<Parked>,
 }
 
+/// A view as it is in the generation that is read.
+#[derive(Debug)]
+pub struct Present {
+    /// The generation's number.
+    pub generation: u32,
+    /// The view, if there is one.
+    pub view: Option<View>,
+}
+
 /// A place among those that wait; see [`Link::wait`].
 pub struct Waiting(Place);
 
@@ -47,23 +56,28 @@ impl Link {
         if let Some(view) = self.cached(context, stream) {
             return Ok(Some(view));
         }
+        Ok(self.present(context, stream).await?.view)
+    }
+
+    /// A view, cached or read, and the generation that it is from.
+    pub async fn present(&self, context: Context, stream: StreamId) -> Result<Present, RedisReadError> {
         let session = self.session().await?;
-        match self.view_in(&session, context, stream).await {
+        match self.present_in(&session, context, stream).await {
             // The request went down with its connection. Reads may be repeated, and a new session is near.
             Err(RedisReadError::Unavailable(_)) if !session.is_alive() => {
                 let session = self.session().await?;
-                self.view_in(&session, context, stream).await
+                self.present_in(&session, context, stream).await
             }
             outcome => outcome,
         }
     }
 
-    async fn view_in(&self, session: &Session, context: Context, stream: StreamId) -> Result<Option<View>, RedisReadError> {
+    async fn present_in(&self, session: &Session, context: Context, stream: StreamId) -> Result<Present, RedisReadError> {
         let resolved = session.generations()?;
         if let Ok(generation) = resolved.of(context)
             && let Some(view) = self.load(session, context, generation, stream).await?
         {
-            return Ok(Some(view));
+            return Ok(Present { generation: generation.number, view: Some(view) });
         }
         // Before saying that it is not there: a flush or a switch may have come between the pointer and the view.
         let settled = session.settled_generations().await?;
@@ -71,9 +85,10 @@ impl Link {
         if *settled != *resolved
             && let Some(view) = self.load(session, context, generation, stream).await?
         {
-            return Ok(Some(view));
+            return Ok(Present { generation: generation.number, view: Some(view) });
         }
-        self.absent(context, generation, stream).await
+        let view = self.absent(context, generation, stream).await?;
+        Ok(Present { generation: generation.number, view })
     }
 
     /// Fails when a view that is not found where this one is might only be missing.
@@ -121,15 +136,27 @@ impl Link {
 
     /// Takes a place among those that wait for this view to change.
     pub async fn wait(&self, context: Context, stream: StreamId) -> Result<Waiting, RedisReadError> {
-        let generation = self.session().await?.generations()?.of(context)?;
-        let place = self.waiters().join(ViewKey::new(context, generation, stream));
+        self.session().await?.generations()?.of(context)?;
+        let place = self.listeners().waiters.join((context, stream));
         place.map(Waiting).ok_or(RedisReadError::TooManyWaiting)
+    }
+
+    /// Takes a place for a stream that follows this view, whatever becomes of Redis and its generations meanwhile.
+    #[must_use]
+    pub fn follow(&self, context: Context, stream: StreamId) -> Waiting {
+        Waiting(self.listeners().waiters.follow((context, stream)))
+    }
+
+    /// How many times Redis was seen to be flushed.
+    #[must_use]
+    pub fn times_emptied(&self) -> u64 {
+        self.listeners().times_emptied()
     }
 
     /// How many requests wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiters().count()
+        self.listeners().waiters.count()
     }
 
     /// Reads past the cache, on the tracked connection: the next change of what was read wakes those that wait.

@@ -1,6 +1,6 @@
-//! Requests that wait for a view to change.
+//! Requests that wait for a view to change, and streams that follow one.
 //!
-//! They are woken by the invalidations of client-side caching: a waiting request has read its view on the tracked
+//! They are woken by the invalidations of client-side caching: whoever waits has read the view on the tracked
 //! connection, so Redis announces the very write that it waits for, and no other.
 
 use std::{
@@ -11,15 +11,20 @@ use std::{
     },
 };
 
+use events::{Context, StreamId};
 use tokio::sync::Notify;
 
-use super::view_key::ViewKey;
+/// A view in whichever generation is read: who waits for it waits on when the generation is switched.
+pub(super) type Awaited = (Context, StreamId);
 
 /// All that wait, by view.
 pub(super) struct Waiters {
     limit: usize,
+    /// Places that count against the limit.
     waiting: AtomicUsize,
-    by_view: Mutex<HashMap<ViewKey, Entry>>,
+    /// All places.
+    places: AtomicUsize,
+    by_view: Mutex<HashMap<Awaited, Entry>>,
 }
 
 #[derive(Default)]
@@ -31,31 +36,37 @@ struct Entry {
 /// One that waits; it leaves when dropped.
 pub(super) struct Place {
     waiters: Arc<Waiters>,
-    key: ViewKey,
+    key: Awaited,
     notify: Arc<Notify>,
+    counted: bool,
 }
 
 impl Waiters {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, waiting: AtomicUsize::new(0), by_view: Mutex::default() }
+        Self { limit, waiting: AtomicUsize::new(0), places: AtomicUsize::new(0), by_view: Mutex::default() }
     }
 
-    /// Takes a place; none when too many wait.
-    pub(super) fn join(self: &Arc<Self>, key: ViewKey) -> Option<Place> {
+    /// Takes a place for a request; none when too many wait.
+    pub(super) fn join(self: &Arc<Self>, key: Awaited) -> Option<Place> {
         let below = |waiting| (waiting < self.limit).then_some(waiting + 1);
         self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
-        let notify = {
-            let mut by_view = self.by_view.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = by_view.entry(key).or_default();
-            entry.count += 1;
-            Arc::clone(&entry.notify)
-        };
-        Some(Place { waiters: Arc::clone(self), key, notify })
+        let mut place = self.follow(key);
+        place.counted = true;
+        Some(place)
+    }
+
+    /// Takes a place for a stream; streams are limited where they begin.
+    pub(super) fn follow(self: &Arc<Self>, key: Awaited) -> Place {
+        self.places.fetch_add(1, Ordering::AcqRel);
+        let mut by_view = self.by_view.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = by_view.entry(key).or_default();
+        entry.count += 1;
+        Place { waiters: Arc::clone(self), key, notify: Arc::clone(&entry.notify), counted: false }
     }
 
     /// Wakes those that wait for this view.
-    pub(super) fn wake(&self, key: &ViewKey) {
-        if self.count() > 0
+    pub(super) fn wake(&self, key: &Awaited) {
+        if self.anybody()
             && let Some(entry) = self.by_view.lock().unwrap_or_else(PoisonError::into_inner).get(key)
         {
             entry.notify.notify_waiters();
@@ -64,15 +75,20 @@ impl Waiters {
 
     /// Wakes everyone, to look again.
     pub(super) fn wake_all(&self) {
-        if self.count() > 0 {
+        if self.anybody() {
             for entry in self.by_view.lock().unwrap_or_else(PoisonError::into_inner).values() {
                 entry.notify.notify_waiters();
             }
         }
     }
 
+    /// How many requests wait.
     pub(super) fn count(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    fn anybody(&self) -> bool {
+        self.places.load(Ordering::Acquire) > 0
     }
 }
 
@@ -85,7 +101,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.waiters.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.waiters.places.fetch_sub(1, Ordering::AcqRel);
+        if self.counted {
+            self.waiters.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
         let mut by_view = self.waiters.by_view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = by_view.get_mut(&self.key) {
             entry.count -= 1;
@@ -98,7 +117,6 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use events::Context;
     use uuid::Uuid;
 
     use super::*;
@@ -106,14 +124,16 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let waiters = Arc::new(Waiters::new(2));
-        let key = ViewKey { context: Context::Orders, generation: 1, stream: Uuid::nil() };
+        let key = (Context::Orders, Uuid::nil());
         let first = waiters.join(key).unwrap();
         let second = waiters.join(key).unwrap();
         assert!(waiters.join(key).is_none());
+        let stream = waiters.follow(key);
         drop(first);
         assert!(waiters.join(key).is_some());
-        drop(second);
+        drop((second, stream));
         assert_eq!(waiters.count(), 0);
+        assert!(!waiters.anybody());
         assert!(waiters.by_view.lock().unwrap().is_empty());
     }
 }

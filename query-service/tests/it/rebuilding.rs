@@ -35,15 +35,22 @@ async fn a_view_that_is_not_found_is_missing_only_where_everything_is_there() {
     let two = problem["to_do"] == 60;
     assert_eq!(problem["done"], if two { 110 } else { 90 }, "{problem}");
     assert_eq!(problem["percent"], if two { 64 } else { 75 }, "{problem}");
+    let updates = |path: &str| format!("{path}/updates");
+    let refused = shop.get(&updates(&missing), &staff()).await;
+    assert_eq!((refused.status, &refused.json()["type"]), (503, &problem["type"]));
     // What is there is served; what is another's looks like all that is not there.
     assert_eq!(shop.get(&found, &staff()).await.status, 200);
     assert_eq!(shop.get(&found, &customer(id(7))).await.status, 200);
     assert_eq!(shop.get(&found, &customer(id(8))).await.status, 503);
+    assert_eq!(shop.get(&updates(&found), &customer(id(8))).await.status, 503);
     for of in [1, 2] {
         shop.says(Context::Orders, of, "", "60").await;
     }
     assert_eq!(shop.get(&missing, &staff()).await.status, 404);
     assert_eq!(shop.get(&found, &customer(id(8))).await.status, 404);
+    for (path, caller) in [(&missing, staff()), (&found, customer(id(8)))] {
+        assert_eq!(shop.get(&updates(path), &caller).await.status, 404);
+    }
 }
 
 #[tokio::test]

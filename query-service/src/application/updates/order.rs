@@ -67,7 +67,15 @@ impl<S: Sight + 'static> OrderUpdates<S> {
         let following = link.follow(Context::Orders, order);
         let emptied = link.times_emptied();
         let Present { generation, view } = link.present(Context::Orders, order).await?;
-        view.filter(|view| sight(view.header.owner)).ok_or(QueryError::Missing)?;
+        match view {
+            Some(view) if sight(view.header.owner) => {}
+            Some(_) => {
+                // As for one read: while views are missing for another reason, this one is too.
+                link.check_complete(Context::Orders, order).await?;
+                return Err(QueryError::Missing);
+            }
+            None => return Err(QueryError::Missing),
+        }
         let position = from.unwrap_or(OrderPosition { generation, version: 0 });
         Ok(Self { link, order, sight, following, told: Told { position, anew: false, emptied } })
     }
@@ -87,7 +95,7 @@ impl<S: Sight + 'static> Updates for OrderUpdates<S> {
                         return Some(update);
                     }
                 }
-                Err(RedisReadError::NotBuilt(_)) if !self.told.anew => {
+                Err(RedisReadError::NotBuilt(_) | RedisReadError::Incomplete(_)) if !self.told.anew => {
                     self.told.emptied = emptied;
                     return Some(self.told.reset(Cause::Lost));
                 }

@@ -5,7 +5,12 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use events::{Context, topics};
 use projector::{
     application::{
-        audit::Auditor, journey::Journeys, operating::Operating, status::Partitions, verify::Verification, worker::Shared,
+        audit::{Auditor, brake::Brake},
+        journey::Journeys,
+        operating::Operating,
+        status::Partitions,
+        verify::Verification,
+        worker::Shared,
     },
     config::Config,
     inbound::{
@@ -80,6 +85,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
             run: Uuid::new_v4(),
+            brake: Brake::default(),
             alone: Arc::default(),
         };
         let settings = GroupSettings {

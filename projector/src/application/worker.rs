@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    cache::ViewCache, changes::Changes, chunk::Kept, counters::CounterCache, patience::Patience, status::PartitionStatus,
+    audit::brake::Brake, cache::ViewCache, changes::Changes, chunk::Kept, counters::CounterCache, patience::Patience,
+    status::PartitionStatus,
 };
 use crate::{
     failpoints,
@@ -61,6 +62,8 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// This run of this process.
     pub run: Uuid,
+    /// Keeps repairs from becoming the harm.
+    pub brake: Brake,
     /// Whoever handles a record that may end the process is alone in that.
     pub alone: Arc<Mutex<()>>,
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use events::{Context, topics};
 use projector::{
     application::{
-        audit::Auditor,
+        audit::{Auditor, brake::Brake},
         conductor::Conductor,
         generations::{self, Feeds, Shape},
         journey::Journeys,
@@ -107,6 +107,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             turns: Arc::new(Semaphore::new(TURNS)),
             turns_aside: Arc::new(Semaphore::new(TURNS_ASIDE)),
             run: Uuid::new_v4(),
+            brake: Brake::default(),
             alone: Arc::default(),
         };
         let settings = GroupSettings {

@@ -8,6 +8,7 @@
 //! has nothing left to read, and when a later event of the same lane is in its view: the relay publishes a lane in order,
 //! so what is lacking was published before. Without such an event only much more time tells.
 
+pub mod brake;
 pub mod examine;
 mod sample;
 mod suspects;
@@ -244,7 +245,7 @@ fn audited(context: Context, streams: u64) {
     metrics::counter!("orderflow_audit_streams_total", "context" => context.name()).increment(streams);
 }
 
-/// Counts divergences that were found and repaired.
+/// Counts divergences: repaired ones, and beyond the brake those that were only found.
 pub(crate) fn divergent(context: Context, kind: Kind, count: u64) {
     metrics::counter!("orderflow_audit_divergent_total", "context" => context.name(), "kind" => kind.name()).increment(count);
 }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    audit::brake::Brake,
     cache::ViewCache,
     changes::Changes,
     chunk::Kept,
@@ -75,6 +76,8 @@ pub struct Shared {
     pub turns_aside: Arc<Semaphore>,
     /// This run of this process.
     pub run: Uuid,
+    /// Keeps repairs from becoming the harm.
+    pub brake: Brake,
     /// Whoever handles a record that may end the process is alone in that.
     pub alone: Arc<Mutex<()>>,
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use metrics::{Counter, Histogram};
 
 use crate::problem::Cause;
@@ -75,11 +75,15 @@ impl Recorder {
     }
 }
 
+/// A body up to this length comes with its head, and is out of the way whether or not somebody reads it.
+const SHORT_BODY: u64 = 8 << 10;
+
 /// One request and its answer.
 pub(super) struct Exchange {
     started: Instant,
     trace: TraceContext,
     request_id: HeaderValue,
+    has_long_body: bool,
 }
 
 impl Exchange {
@@ -90,7 +94,7 @@ impl Exchange {
             !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
         });
         let request_id = given.cloned().unwrap_or_else(|| trace.trace_id_header());
-        Self { started: Instant::now(), trace, request_id }
+        Self { started: Instant::now(), trace, request_id, has_long_body: has_long_body(headers) }
     }
 
     pub(super) fn trace(&self) -> TraceContext {
@@ -114,6 +118,11 @@ impl Exchange {
             ),
         }
         response.headers_mut().insert(REQUEST_ID, self.request_id);
+        if status >= 400 && self.has_long_body {
+            // Perhaps nobody has read it, and then the connection ends here. A client that is not told would send its next
+            // request into the closing one.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
@@ -157,5 +166,12 @@ impl Exchange {
 
     fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+fn has_long_body(headers: &HeaderMap) -> bool {
+    match headers.get(header::CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).is_none_or(|length: u64| length > SHORT_BODY),
+        None => headers.contains_key(header::TRANSFER_ENCODING),
     }
 }

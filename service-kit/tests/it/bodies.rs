@@ -109,6 +109,8 @@ async fn a_client_that_sends_a_refused_body_to_its_end_gets_the_answer() {
     let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
     let answer = next_text(&mut service.raw(&text).await).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // And the client is told not to send its next request this way.
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What the auditor suspects is looked at here, where nothing else moves the slot, and put right: view, entries, owners
 //! and counters in one call, on the revision that it was judged on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use events::StreamId;
 use read_model::StoredView;
@@ -27,6 +30,10 @@ impl<P: Projection> Worker<P> {
     /// Judges a suspect, and repairs it if it is guilty. What can't be asked now is left to the next time.
     pub(super) async fn try_suspect(&mut self, suspect: Suspect) -> Result<(), Interrupted> {
         match self.judge(suspect).await {
+            Ok(Some((kind, _))) if !self.shared.brake.admits(Instant::now()) => {
+                divergent(self.context, kind, 1);
+                Ok(())
+            }
             Ok(Some((kind, examination))) => self.repair(suspect.stream, kind, examination).await,
             Ok(None) => Ok(()),
             Err(error) => {

@@ -69,20 +69,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     let verifier = Arc::new(Verifier::new(&secret));
     let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
     let rebuilding = Rebuilding::new(Arc::clone(&store));
-    let inspecting = Inspecting {
-        journeys: Journeys::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
-        verification: Verification::new(Arc::clone(&commands), Arc::clone(&store), &config.kafka_brokers, &config.topic_prefix),
-    };
+    let inspecting = inspecting(&config, &store, &commands);
     let api = http::Api { operating, rebuilding: rebuilding.clone() };
     let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
         let (cluster, feeds) = prepare(&config, &topics, &store, &generations).await;
-        let shape = |(context, partitions): &(Context, u32)| {
-            (*context, Shape { partitions: *partitions, projection: projections::version(*context) })
-        };
-        let shapes: HashMap<Context, Shape> = cluster.partitions.iter().map(shape).collect();
+        let shapes: HashMap<Context, Shape> =
+            cluster.partitions.iter().map(|(context, partitions)| (*context, shape(*context, *partitions))).collect();
         rebuilding.begin(shapes.clone());
         let conductor = Conductor {
             store: Arc::clone(&store),
@@ -133,6 +128,19 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(drain.finish())
 }
 
+/// What a read model of this process has to be.
+fn shape(context: Context, partitions: u32) -> Shape {
+    Shape { partitions, projection: projections::version(context) }
+}
+
+fn inspecting(config: &Config, store: &Arc<RedisStore>, commands: &Arc<CommandService>) -> Inspecting {
+    let (brokers, topics) = (&config.kafka_brokers, &config.topic_prefix);
+    Inspecting {
+        journeys: Journeys::new(Arc::clone(commands), Arc::clone(store), brokers, topics),
+        verification: Verification::new(Arc::clone(commands), Arc::clone(store), brokers, topics),
+    }
+}
+
 fn checks(
     health: Health,
     topics: &Arc<Topics>,
@@ -178,7 +186,7 @@ async fn prepare(
     until_ready(state, async || Ok(store.load_library().await?)).await;
     let mut found = HashMap::new();
     for (context, partitions) in &cluster.partitions {
-        let shape = Shape { partitions: *partitions, projection: projections::version(*context) };
+        let shape = shape(*context, *partitions);
         let ours = Generation { number: 1, partitions: shape.partitions, projection: shape.projection };
         until_ready(state, async || Ok(store.generation(*context, ours).await?)).await;
         let pointers = until_ready(state, async || Ok(store.pointers().await?)).await;

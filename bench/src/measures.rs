@@ -15,6 +15,8 @@ mod visible;
 
 use std::{path::Path, pin::Pin};
 
+use anyhow::ensure;
+
 use crate::{measure::Measured, report::Results, say, scale::Scale};
 
 pub(crate) use commands::post;
@@ -46,17 +48,18 @@ const ENTRIES: &[Entry] = &[
     Entry { names: &["catch_up_vs_limit", "catch_up_vs_naive"], run: |scale| measuring(catch_up::placed(scale)) },
     Entry { names: &["catch_up_life"], run: |scale| measuring(catch_up::life(scale)) },
     Entry { names: reads::NAMES, run: |scale| measuring(reads::against_peers(scale)) },
+    Entry { names: &["rss_mb", "start_ms"], run: |scale| measuring(process::all(scale)) },
     Entry { names: &["growth_store"], run: |scale| measuring(growth::store(scale)) },
     Entry { names: &["growth_catch_up", "growth_memory"], run: |scale| measuring(catch_up::growth(scale)) },
     Entry { names: &["growth_stream"], run: |scale| measuring(growth::stream(scale)) },
-    Entry { names: &["rss_mb", "start_ms"], run: |scale| measuring(process::all(scale)) },
 ];
 
 fn measuring<'a, M: Into<Measured>>(measure: impl Future<Output = anyhow::Result<M>> + 'a) -> Measuring<'a> {
     Box::pin(async { Ok(measure.await?.into()) })
 }
 
-/// Measures all, or what is asked for. What is done is written after each, so that a failure loses only its own.
+/// Measures all, or what is asked for. What is done is written after each; one that fails loses only its own, and is told
+/// at the end.
 pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::Result<Results> {
     let asked = |entry: &&Entry| {
         if only.is_empty() {
@@ -64,10 +67,17 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
         }
         entry.names.iter().any(|name| only.iter().any(|only| name.starts_with(only.as_str())))
     };
-    let mut results = Results::empty();
+    let (mut results, mut failed) = (Results::empty(), Vec::<&str>::new());
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
-        let Measured { measures, curves } = (entry.run)(scale).await?;
+        let Measured { measures, curves } = match (entry.run)(scale).await {
+            Ok(measured) => measured,
+            Err(error) => {
+                say(&format!("    failed: {error:#}"));
+                failed.extend(entry.names);
+                continue;
+            }
+        };
         for measure in &measures {
             say(&format!("    {}", measure.line()));
         }
@@ -75,5 +85,6 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
         results.curves.extend(curves);
         results.save(out)?;
     }
+    ensure!(failed.is_empty(), "no figures for {}", failed.join(", "));
     Ok(results)
 }

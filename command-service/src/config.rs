@@ -70,7 +70,7 @@ pub struct Config {
     #[arg(long, env, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub mailbox: u32,
     /// Aggregates that each writer keeps in memory.
-    #[arg(long, env, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, env, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub cache_aggregates: u32,
     /// Commands in one batch, at most.
     #[arg(long, env, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=10_000))]

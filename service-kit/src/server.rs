@@ -19,6 +19,10 @@ use crate::shutdown::Shutdown;
 /// The pause after a failed `accept`, which is mostly about file descriptors that others may free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection is still read from after its last answer (nginx: `lingering_close`). Closed with something unread,
+/// the kernel would reset it, and a client in the midst of a body that was refused would never see the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -134,23 +138,30 @@ async fn accept(listener: TcpListener, builder: http1::Builder, router: Router, 
     connections.wait().await;
 }
 
-async fn serve_connection(stream: TcpStream, builder: &http1::Builder, router: Router, stop: CancellationToken) {
+async fn serve_connection(mut stream: TcpStream, builder: &http1::Builder, router: Router, stop: CancellationToken) {
     // Answers are written whole; waiting for more to send would only add to their latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ended = {
+        let service = TowerToHyperService::new(router);
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(&mut stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {
         // The peer went away or spoke something else: its affair, unless one is looking for it.
         tracing::debug!(%error, "connection ended");
+        return;
+    }
+    let mut nowhere = tokio::io::sink();
+    tokio::select! {
+        _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut stream, &mut nowhere)) => {}
+        () = stop.cancelled() => {}
     }
 }

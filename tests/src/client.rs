@@ -27,7 +27,7 @@ use crate::{
 /// How long one attempt may take: longer than a writer waits for a lock, shorter than anybody's patience.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long a command is sent again before the test fails: longer than any outage that a test makes.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// The pause between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 

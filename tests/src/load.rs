@@ -47,7 +47,7 @@ impl Load {
     /// Lets the clients work until `more` commands more were accepted.
     pub async fn accepts(&mut self, more: usize) {
         let goal = self.client.ledger().count() + more;
-        until("commands are accepted", Duration::from_secs(120), async || {
+        until("commands are accepted", Duration::from_secs(240), async || {
             self.check();
             (self.client.ledger().count() >= goal).then_some(())
         })

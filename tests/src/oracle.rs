@@ -22,9 +22,9 @@ pub use murmur2::partition_of;
 
 /// How long the read side may take to have everything, once nothing more is sent. A projector or a query service that
 /// was stopped or killed in the last moment is part of it.
-const SETTLE: Duration = Duration::from_secs(90);
+const SETTLE: Duration = Duration::from_secs(240);
 /// How long the query service's answers may be behind Redis: statistics are cached for a second.
-const BEHIND: Duration = Duration::from_secs(5);
+const BEHIND: Duration = Duration::from_secs(60);
 /// The pause between two looks at all of it.
 const SETTLE_LOOK: Duration = Duration::from_millis(300);
 /// Findings that are shown.

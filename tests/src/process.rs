@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait::until;
 
 /// A debug build on a loaded machine; services wait for each other meanwhile.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// The end of a log that is shown when a test fails.
 const TAIL_LINES: usize = 60;
 

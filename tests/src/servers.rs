@@ -87,7 +87,7 @@ impl Drop for Topics {
             let admin: AdminClient<DefaultClientContext> =
                 ClientConfig::new().set("bootstrap.servers", shared("ORDERFLOW_TEST_KAFKA")).create()?;
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+            let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(60)));
             admin.delete_topics(&names, &options).await?;
             anyhow::Ok(())
         });
@@ -187,7 +187,7 @@ impl RedisServer {
             .spawn();
         self.child = Some(child.expect("redis-server is installed"));
         let client = redis::Client::open(self.url()).expect("a URL");
-        until("Redis answers", Duration::from_secs(10), async || client.get_multiplexed_async_connection().await.ok()).await;
+        until("Redis answers", Duration::from_secs(60), async || client.get_multiplexed_async_connection().await.ok()).await;
     }
 
     /// Removes everything from it; what it took is given back in the background.
@@ -209,7 +209,7 @@ impl Drop for RedisServer {
 fn finish(cleaning: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
     let thread = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), cleaning).await? })
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), cleaning).await? })
     });
     drop(thread.join());
 }

@@ -23,7 +23,7 @@ pub const PARTITIONS: i32 = 4;
 /// Lanes of a store.
 pub const LANES: i16 = 8;
 /// How long a stack may take until all of it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(120);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ impl Stack {
 
     /// Waits until the sum of a metric is at least `least`.
     pub async fn metric_reaches(&self, url: &str, name: &str, least: f64) {
-        until(&format!("{name} ≥ {least}"), Duration::from_secs(30), async || {
+        until(&format!("{name} ≥ {least}"), Duration::from_secs(120), async || {
             (self.metric(url, name).await >= least).then_some(())
         })
         .await;

@@ -24,7 +24,7 @@ pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
 pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Nothing that is waited for takes longer than this, unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A token for `subject` with these roles.
 pub(crate) fn token(subject: &str, roles: &[Role]) -> String {

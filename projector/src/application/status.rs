@@ -104,10 +104,10 @@ impl PartitionStatus {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reports the lag behind the last stable offset. Transaction markers take offsets too, so a partition whose end was
+    /// Reports the lag behind the end of the log. Transaction markers take offsets too, so a partition whose end was
     /// reached has no lag whatever the difference says.
-    pub fn observe_end(&self, stable: i64) {
-        let behind = (stable - self.offset.load(Ordering::Relaxed)).max(0);
+    pub fn observe_end(&self, end: i64) {
+        let behind = (end - self.offset.load(Ordering::Relaxed)).max(0);
         if self.at_end.load(Ordering::Relaxed) || behind == 0 {
             return self.report_lag(0, 0.0);
         }

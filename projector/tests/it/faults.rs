@@ -4,7 +4,7 @@ use events::{Context, RecordedEvent};
 
 use super::{
     history::CommandService,
-    oracle::assert_equals_fold,
+    oracle::{assert_equals_fold, expected, found},
     process::Projector,
     world::{World, eventually, interleaved, order},
 };
@@ -29,6 +29,20 @@ fn duplicates_change_nothing() {
     assert_eq!(projector.metric("orderflow_projection_duplicates_total"), u64::try_from(records - 200).unwrap());
     eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
     projector.stop();
+}
+
+/// A relay that dies in a transaction leaves facts of the store behind, and its successor writes them again.
+#[test]
+fn nobody_waits_for_the_end_of_a_transaction_and_an_aborted_one_doubles_nothing() {
+    let world = World::new();
+    let projector = Projector::start(&world);
+    let events = interleaved(&orders(20));
+    world.write_and_abort(&events[..60], || projector.metric("orderflow_projection_events_total") == 60);
+    world.write(Context::Orders, &events);
+    let expected = expected(&world, &events);
+    eventually("Redis holds the fold", || found(&world) == expected);
+    assert_eq!(projector.metric("orderflow_projection_duplicates_total"), 60);
+    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub(crate) const PARTITIONS: u32 = 3;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct World {
     pub(crate) prefix: String,
@@ -88,13 +88,27 @@ impl World {
 
     pub(crate) fn write(&self, context: Context, events: &[RecordedEvent]) {
         for event in events {
-            let mut headers = OwnedHeaders::new();
-            event.envelope().write_headers(context, |key, value| {
-                headers = std::mem::take(&mut headers).insert(Header { key, value: Some(value) });
-            });
-            self.write_raw(context, &event.stream_id.to_string(), headers, event.data.get().as_bytes());
+            self.write_raw(context, &event.stream_id.to_string(), headers_of(event, context), event.data.get().as_bytes());
         }
         self.flush();
+    }
+
+    /// Writes orders' events in a transaction that is aborted once `seen` is true.
+    pub(crate) fn write_and_abort(&self, events: &[RecordedEvent], seen: impl FnMut() -> bool) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("transactional.id", &self.prefix).set("partitioner", "murmur2_random");
+        let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        let topic = topics::events(&self.prefix, Context::Orders);
+        for event in events {
+            let key = event.stream_id.to_string();
+            let record = BaseRecord::to(&topic).key(&key).payload(event.data.get());
+            producer.send(record.headers(headers_of(event, Context::Orders))).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+        eventually("what is in the transaction is seen", seen);
+        producer.abort_transaction(PATIENCE).unwrap();
     }
 
     pub(crate) fn write_raw(&self, context: Context, key: &str, headers: OwnedHeaders, value: &[u8]) {
@@ -119,6 +133,14 @@ impl Drop for World {
             let _: Result<u64, _> = redis::cmd("UNLINK").arg(keys).query(&mut self.redis());
         }
     }
+}
+
+fn headers_of(event: &RecordedEvent, context: Context) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new();
+    event.envelope().write_headers(context, |key, value| {
+        headers = std::mem::take(&mut headers).insert(Header { key, value: Some(value) });
+    });
+    headers
 }
 
 pub(crate) fn generation() -> Generation {

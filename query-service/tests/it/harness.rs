@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
 
 /// Nothing that is waited for takes longer than this, unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running query service, its Redis connection, and its keys, which go when it is dropped.
 pub(crate) struct Shop {

@@ -52,7 +52,7 @@ async fn is_ready_while_redis_answers_and_ends_cleanly() {
     redis.restart().await;
     eventually(async || ready(200).await).await;
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-    let output = tokio::time::timeout(Duration::from_secs(10), tokio::task::spawn_blocking(|| finish(child)));
+    let output = tokio::time::timeout(Duration::from_secs(90), tokio::task::spawn_blocking(|| finish(child)));
     let output = output.await.expect("it ends in time").unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -100,6 +100,17 @@ async fn a_body_that_is_too_long_is_refused_before_it_is_sent() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+/// It sends it all the same, and reads only then: the refusal must still be there, and not a reset.
+#[tokio::test]
+async fn a_client_that_sends_a_refused_body_to_its_end_gets_the_answer() {
+    let service = Service::start(routes()).await;
+    let body = "x".repeat(32 << 20);
+    let head = "POST /notes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let answer = next_text(&mut service.raw(&text).await).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
 #[tokio::test]
 async fn a_wrong_field_is_named_by_its_pointer() {
     let service = Service::start(routes()).await;

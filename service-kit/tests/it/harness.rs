@@ -47,7 +47,7 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(routes: Routes<()>) -> Self {
-        let shutdown = Shutdown::manual(Duration::from_secs(5));
+        let shutdown = Shutdown::manual(Duration::from_secs(30));
         Self::start_with(routes, &[], shutdown).await
     }
 
@@ -82,7 +82,8 @@ impl Service {
 /// What comes next on a connection, up to 64 KiB; empty at its end.
 pub(crate) async fn next_text(stream: &mut TcpStream) -> String {
     let mut buffer = vec![0; 1 << 16];
-    let length = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await.expect("an answer in 5 s").unwrap();
+    let length =
+        tokio::time::timeout(Duration::from_secs(30), stream.read(&mut buffer)).await.expect("an answer in 30 s").unwrap();
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long a partition may take to tell its end.
-const READ: Duration = Duration::from_secs(30);
+const READ: Duration = Duration::from_secs(90);
 
 /// A record.
 #[derive(Clone)]

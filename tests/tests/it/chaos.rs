@@ -68,7 +68,7 @@ async fn fault(stack: &mut Stack, rng: &mut Rng) {
         6..9 => {
             say(&format!("chaos: {index} is asked to end"));
             process.signal(Signal::TERM);
-            process.ended(Duration::from_secs(70)).await;
+            process.ended(Duration::from_secs(120)).await;
             process.spawn();
         }
         _ => {

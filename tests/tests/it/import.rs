@@ -25,7 +25,7 @@ async fn an_import_that_was_killed_is_completed_by_the_next_and_another_changes_
 
     let mut first = orderctl.start(&["import", &slice, "--concurrency", "1"], true);
     let mut connection = PgConnection::connect(&stack.database.url).await.unwrap();
-    let (often, bound) = (Duration::from_millis(1), Duration::from_secs(60));
+    let (often, bound) = (Duration::from_millis(1), Duration::from_secs(240));
     until_every(often, "a part is imported", bound, async || (counts(&mut connection).await[2] >= HALF).then_some(())).await;
     first.kill().unwrap();
     assert!(!first.wait().unwrap().success(), "it was killed before its end");

@@ -41,7 +41,7 @@ async fn an_event_that_can_t_be_read_stops_its_stream_and_no_other() {
     load.accepts(100).await;
 
     // The later event of the stream is behind the bad one.
-    let letters = until("two dead letters", Duration::from_secs(20), async || {
+    let letters = until("two dead letters", Duration::from_secs(90), async || {
         let letters = dead_letters(&stack).await;
         (letters.len() >= 2).then_some(letters)
     })

@@ -24,7 +24,7 @@ async fn a_projector_killed_between_its_steps_neither_loses_nor_doubles() {
         stack.projectors[victim].kill();
         stack.projectors[victim].set("FAILPOINTS", &format!("projector::{failpoint}-apply={}*off->return", 3 + 2 * round));
         stack.projectors[victim].spawn();
-        let ended = stack.projectors[victim].ended(Duration::from_secs(40)).await;
+        let ended = stack.projectors[victim].ended(Duration::from_secs(120)).await;
         assert!(!ended.success(), "{failpoint}: {ended}");
         stack.projectors[victim].set("FAILPOINTS", "");
         stack.projectors[victim].spawn();

@@ -23,7 +23,7 @@ async fn killed_at_every_step(delivery: &'static str, seed: u64) -> Stack {
         stack.commands[victim].spawn();
         stack.commands[victim].listening().await;
         stack.commands[other].kill();
-        let ended = stack.commands[victim].ended(Duration::from_secs(30)).await;
+        let ended = stack.commands[victim].ended(Duration::from_secs(120)).await;
         assert!(!ended.success(), "{failpoint} kills: {ended}");
         stack.commands[victim].set("FAILPOINTS", "");
         for process in &mut stack.commands {
@@ -74,7 +74,7 @@ async fn a_relay_that_is_stopped_loses_its_groups_and_does_no_harm_afterwards() 
     for victim in [0, 1, 0] {
         stack.commands[victim].signal(Signal::STOP);
         let other = stack.commands[1 - victim].url();
-        until("the other instance owns every group", Duration::from_secs(30), async || {
+        until("the other instance owns every group", Duration::from_secs(120), async || {
             (stack.metric(&other, "orderflow_relay_owned").await >= 6.0).then_some(())
         })
         .await;

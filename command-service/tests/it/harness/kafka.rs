@@ -86,7 +86,7 @@ fn admin() -> AdminClient<DefaultClientContext> {
 
 fn delete(which: impl Fn(&str) -> bool) {
     let admin = admin();
-    let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(10)).unwrap();
+    let metadata = admin.inner().fetch_metadata(None, PATIENCE).unwrap();
     let names: Vec<_> = metadata.topics().iter().map(|topic| topic.name()).filter(|name| which(name)).collect();
     if !names.is_empty() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -104,7 +104,7 @@ fn read_all(topic: &str) -> Vec<Published> {
         .set("enable.auto.commit", "false")
         .create()
         .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
     let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect();
     let mut assignment = TopicPartitionList::new();
     for partition in &partitions {

@@ -158,7 +158,7 @@ impl<'a> Oracle<'a> {
 
 /// The headers of the dead letters, by partition and offset.
 pub async fn dead_letters(stack: &Stack) -> Vec<BTreeMap<String, String>> {
-    let topic = stack.topics.dead_letters();
-    let records = tokio::task::spawn_blocking(move || kafka::read_topic(&topic)).await.expect("the topic is read");
+    let (brokers, topic) = (stack.topics.brokers.clone(), stack.topics.dead_letters());
+    let records = tokio::task::spawn_blocking(move || kafka::read_topic(&brokers, &topic)).await.expect("the topic is read");
     records.into_iter().map(|record| record.headers).collect()
 }

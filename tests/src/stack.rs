@@ -10,7 +10,7 @@ use crate::{
     client::Client,
     ledger::Ledger,
     process::Process,
-    servers::{Database, Redis, RedisServer, Topics, shared},
+    servers::{Database, Redis, RedisServer, Servers, Topics, shared},
     wait::until,
 };
 
@@ -34,13 +34,15 @@ pub struct Plan {
     pub projectors: usize,
     /// Whether Redis is a server of the test's own.
     pub own_redis: bool,
+    /// Whether all servers are of the test's own, with proxies before them.
+    pub own_servers: bool,
     /// Variables of every command service.
     pub command_environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { commands: 1, projectors: 1, own_redis: false, command_environment: Vec::new() }
+        Self { commands: 1, projectors: 1, own_redis: false, own_servers: false, command_environment: Vec::new() }
     }
 }
 
@@ -64,6 +66,8 @@ pub struct Stack {
     pub ledger: Arc<Ledger>,
     /// The name that everything of this stack carries.
     pub name: String,
+    /// Servers of its own, if the plan asked for them.
+    pub servers: Option<Servers>,
     directory: TempDir,
 }
 
@@ -81,20 +85,36 @@ impl Stack {
     async fn prepare(plan: &Plan) -> Self {
         let name = format!("system_{}", Uuid::new_v4().simple());
         let directory = tempfile::tempdir().expect("a directory");
-        let database = Database::create(&name).await;
-        let redis = if plan.own_redis {
-            Redis::Own(RedisServer::start().await)
-        } else {
-            Redis::Shared { url: shared("ORDERFLOW_TEST_REDIS"), prefix: name.clone() }
+        let servers = if plan.own_servers { Some(Servers::start(directory.path()).await) } else { None };
+        let kafka = servers.as_ref().map_or_else(|| shared("ORDERFLOW_TEST_KAFKA"), |servers| servers.kafka.brokers());
+        let (database, redis) = match &servers {
+            Some(servers) => (Database::of(&servers.postgres), Redis::OfServers(servers.redis.url())),
+            None if plan.own_redis => (Database::create(&name).await, Redis::Own(RedisServer::start().await)),
+            None => {
+                let redis = Redis::Shared { url: shared("ORDERFLOW_TEST_REDIS"), prefix: name.clone() };
+                (Database::create(&name).await, redis)
+            }
         };
-        let settings =
-            Settings { name: &name, database: &database.url, redis: &redis.url(), directory: directory.path().to_owned() };
+        // The services go through the proxies, the oracle past them.
+        let (mut database_url, mut redis_url, mut brokers) = (database.url.clone(), redis.url(), kafka.clone());
+        if let Some(servers) = &servers {
+            database_url = database_url.replace(&servers.postgres.address(), &servers.postgres_proxy.address());
+            redis_url = redis_url.replace(&servers.redis.address(), &servers.redis_proxy.address());
+            brokers = servers.kafka_proxy.address();
+        }
+        let settings = Settings {
+            name: &name,
+            database: &database_url,
+            redis: &redis_url,
+            kafka: &brokers,
+            directory: directory.path().to_owned(),
+        };
         let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
         let url = commands[0].url();
         let projectors = (0..plan.projectors).map(|number| settings.projector(number, &url)).collect();
         let query = settings.query();
-        let topics = Topics { prefix: name.clone() };
-        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, directory }
+        let topics = Topics { prefix: name.clone(), brokers: kafka };
+        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, servers, directory }
     }
 
     /// Waits until every service that runs says that it is ready.
@@ -164,7 +184,7 @@ impl Stack {
     pub fn own_redis(&mut self) -> &mut RedisServer {
         match &mut self.redis {
             Redis::Own(server) => server,
-            Redis::Shared { .. } => panic!("the plan has no Redis of its own"),
+            Redis::Shared { .. } | Redis::OfServers(_) => panic!("the plan has no Redis of its own"),
         }
     }
 }
@@ -174,6 +194,11 @@ impl Drop for Stack {
         if std::thread::panicking() {
             for process in self.commands.iter().chain(&self.projectors).chain([&self.query]) {
                 complain(&process.tail());
+            }
+            // What broke its own servers is not seen again as easily as another failure.
+            if self.servers.is_some() {
+                self.directory.disable_cleanup(true);
+                complain(&format!("all logs are in {}", self.directory.path().display()));
             }
         }
     }
@@ -188,6 +213,7 @@ struct Settings<'a> {
     name: &'a str,
     database: &'a str,
     redis: &'a str,
+    kafka: &'a str,
     directory: PathBuf,
 }
 
@@ -200,10 +226,10 @@ impl Settings<'_> {
     }
 
     fn command(&self, number: usize, more: &[(&str, &str)]) -> Process {
-        let (kafka, partitions, lanes) = (shared("ORDERFLOW_TEST_KAFKA"), PARTITIONS.to_string(), LANES.to_string());
+        let (partitions, lanes) = (PARTITIONS.to_string(), LANES.to_string());
         let mut environment = vec![
             ("DATABASE_URL", self.database),
-            ("KAFKA_BROKERS", &kafka),
+            ("KAFKA_BROKERS", self.kafka),
             ("TOPIC_PREFIX", self.name),
             ("TOPIC_PARTITIONS", &partitions),
             ("LANES", &lanes),
@@ -214,13 +240,12 @@ impl Settings<'_> {
     }
 
     fn projector(&self, number: usize, command_service: &str) -> Process {
-        let kafka = shared("ORDERFLOW_TEST_KAFKA");
         let instance = format!("{}-{number}", self.name);
         self.process(
             "projector",
             number,
             &[
-                ("KAFKA_BROKERS", &kafka),
+                ("KAFKA_BROKERS", self.kafka),
                 ("TOPIC_PREFIX", self.name),
                 ("REDIS_URL", self.redis),
                 ("REDIS_PREFIX", self.name),

@@ -156,6 +156,11 @@ impl<'a> Oracle<'a> {
     }
 }
 
+/// How many different events of a context are on Kafka.
+pub async fn published(stack: &Stack, context: Context) -> usize {
+    kafka::distinct(&kafka::read(stack, context).await)
+}
+
 /// The headers of the dead letters, by partition and offset.
 pub async fn dead_letters(stack: &Stack) -> Vec<BTreeMap<String, String>> {
     let (brokers, topic) = (stack.topics.brokers.clone(), stack.topics.dead_letters());

@@ -9,8 +9,10 @@ use std::{
     ffi::OsString,
     fs,
     future::Future,
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -65,17 +67,19 @@ pub struct Servers {
     pub kafka_proxy: Proxy,
     /// What is between the services and Redis.
     pub redis_proxy: Proxy,
+    quota: Option<Quota>,
     _data: TempDir,
 }
 
 impl Servers {
-    /// Starts them; their logs go to this directory.
-    pub async fn start(logs: &Path) -> Self {
+    /// Starts them; their logs go to this directory. With a quota Postgres has a file system of so many mebibytes.
+    pub async fn start(logs: &Path, quota: Option<u32>) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         // Postgres' user has to pass.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711)).expect("a directory that may be passed");
         let (postgres, kafka) = (data.path().join("postgres"), data.path().join("kafka"));
         let (postgres_log, kafka_log) = (logs.join("postgres.log"), logs.join("kafka.log"));
+        let quota = quota.map(|mebibytes| Quota::mount(&postgres, mebibytes));
         let proxy = free_port();
         let (postgres, kafka, redis) = tokio::join!(
             PostgresServer::start(&postgres, &postgres_log),
@@ -85,8 +89,57 @@ impl Servers {
         let kafka_proxy = Proxy::start(proxy, kafka.behind()).await.expect("a proxy");
         let postgres_proxy = Proxy::start(free_port(), postgres.address()).await.expect("a proxy");
         let redis_proxy = Proxy::start(free_port(), redis.address()).await.expect("a proxy");
-        Self { postgres, kafka, redis, postgres_proxy, kafka_proxy, redis_proxy, _data: data }
+        Self { postgres, kafka, redis, postgres_proxy, kafka_proxy, redis_proxy, quota, _data: data }
     }
+
+    /// Leaves nothing free of Postgres' quota, or gives it back.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    pub fn fill_disk(&self, full: bool) {
+        let file = self.quota.as_ref().expect("Postgres has a quota").0.join("filler");
+        if !full {
+            return fs::remove_file(file).expect("the filler goes");
+        }
+        let filled = fs::File::create(file).and_then(|mut file| io::copy(&mut io::repeat(1), &mut file));
+        let error = filled.expect_err("a quota is finite");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    }
+}
+
+/// A file system in memory that ends where the quota does.
+#[derive(Debug)]
+struct Quota(PathBuf);
+
+impl Quota {
+    fn mount(directory: &Path, mebibytes: u32) -> Self {
+        fs::create_dir_all(directory).expect("a directory");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(directory).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "see `may_mount`");
+        Self(directory.to_owned())
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        // Lazily: a process that was killed may take a moment to let go.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// Whether this process may mount a file system, as a quota needs.
+#[must_use]
+pub fn may_mount() -> bool {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(directory.path());
+    let mounted = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if mounted {
+        drop(Quota(directory.path().to_owned()));
+    }
+    mounted
 }
 
 /// A database of a test's own.

@@ -36,13 +36,22 @@ pub struct Plan {
     pub own_redis: bool,
     /// Whether all servers are of the test's own, with proxies before them.
     pub own_servers: bool,
+    /// The size of the file system that its own Postgres has for itself, in mebibytes; see [`crate::servers::may_mount`].
+    pub postgres_quota: Option<u32>,
     /// Variables of every command service.
     pub command_environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { commands: 1, projectors: 1, own_redis: false, own_servers: false, command_environment: Vec::new() }
+        Self {
+            commands: 1,
+            projectors: 1,
+            own_redis: false,
+            own_servers: false,
+            postgres_quota: None,
+            command_environment: Vec::new(),
+        }
     }
 }
 
@@ -85,7 +94,7 @@ impl Stack {
     async fn prepare(plan: &Plan) -> Self {
         let name = format!("system_{}", Uuid::new_v4().simple());
         let directory = tempfile::tempdir().expect("a directory");
-        let servers = if plan.own_servers { Some(Servers::start(directory.path()).await) } else { None };
+        let servers = if plan.own_servers { Some(Servers::start(directory.path(), plan.postgres_quota).await) } else { None };
         let kafka = servers.as_ref().map_or_else(|| shared("ORDERFLOW_TEST_KAFKA"), |servers| servers.kafka.brokers());
         let (database, redis) = match &servers {
             Some(servers) => (Database::of(&servers.postgres), Redis::OfServers(servers.redis.url())),
@@ -168,6 +177,15 @@ impl Stack {
     #[must_use]
     pub fn redis_prefix(&self) -> &str {
         &self.name
+    }
+
+    /// The servers of its own.
+    ///
+    /// # Panics
+    ///
+    /// When the plan did not ask for them.
+    pub fn servers(&mut self) -> &mut Servers {
+        self.servers.as_mut().expect("the plan has servers of its own")
     }
 
     /// A file for the test's own use.

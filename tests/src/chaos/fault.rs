@@ -41,15 +41,15 @@ impl Faults {
             Fault::Kill(service) => process(stack, service).kill(),
             Fault::Stop(service) => process(stack, service).signal(Signal::STOP),
             Fault::Restart(service) => process(stack, service).signal(Signal::TERM),
-            Fault::Crash(server) => match (server, servers(stack)) {
+            Fault::Crash(server) => match (server, stack.servers()) {
                 (Server::Postgres, servers) => servers.postgres.kill(),
                 (Server::Kafka, servers) => servers.kafka.kill(),
                 (Server::Redis, servers) => servers.redis.kill(),
             },
-            Fault::Freeze(server) => freeze(servers(stack), server, Signal::STOP),
-            Fault::Flush => servers(stack).redis.flush().await,
+            Fault::Freeze(server) => freeze(stack.servers(), server, Signal::STOP),
+            Fault::Flush => stack.servers().redis.flush().await,
             Fault::OldDump => {
-                let redis = &mut servers(stack).redis;
+                let redis = &mut stack.servers().redis;
                 redis.dump_to(&self.new_dump).await;
                 redis.kill();
             }
@@ -75,16 +75,16 @@ impl Faults {
                 process.ended(END).await;
                 process.spawn();
             }
-            Fault::Crash(server) => match (server, servers(stack)) {
+            Fault::Crash(server) => match (server, stack.servers()) {
                 (Server::Postgres, servers) => servers.postgres.restart().await,
                 (Server::Kafka, servers) => servers.kafka.restart().await,
                 (Server::Redis, servers) => servers.redis.restart().await,
             },
-            Fault::Freeze(server) => freeze(servers(stack), server, Signal::CONT),
+            Fault::Freeze(server) => freeze(stack.servers(), server, Signal::CONT),
             Fault::Flush | Fault::SnapshotHeld => {}
             Fault::OldDump => {
                 let dump = if self.old_dump.exists() { &self.old_dump } else { &self.new_dump };
-                servers(stack).redis.restart_with(dump).await;
+                stack.servers().redis.restart_with(dump).await;
                 std::fs::rename(&self.new_dump, &self.old_dump).expect("the dump is kept for the next time");
             }
             Fault::Cut(server) | Fault::Stall(server) | Fault::Slow(server, _) => proxy(stack, server).restore(),
@@ -106,12 +106,8 @@ fn process(stack: &mut Stack, service: Service) -> &mut Process {
     }
 }
 
-fn servers(stack: &mut Stack) -> &mut Servers {
-    stack.servers.as_mut().expect("the plan has servers of its own")
-}
-
 fn proxy(stack: &mut Stack, server: Server) -> &Proxy {
-    let servers = servers(stack);
+    let servers = stack.servers();
     match server {
         Server::Postgres => &servers.postgres_proxy,
         Server::Kafka => &servers.kafka_proxy,
@@ -128,7 +124,11 @@ fn freeze(servers: &Servers, server: Server, signal: Signal) {
 }
 
 /// A session that takes the locks of all lanes of a context, as an appending transaction does, and leaves them be.
-async fn hold_lanes(url: &str, context: Context) -> sqlx::Result<PgConnection> {
+///
+/// # Errors
+///
+/// When Postgres is down, or others hold the locks for seconds.
+pub async fn hold_lanes(url: &str, context: Context) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect(url).await?;
     connection.execute("SET lock_timeout = '5s'; BEGIN").await?;
     for lane in 0..LANES.unsigned_abs() {

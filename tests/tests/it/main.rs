@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
 mod chaos;
+mod disk;
 mod dlq;
 mod happy;
 mod import;
+mod lanes;
 mod oracle;
 mod parking;
 mod projector;
 mod readme;
 mod redis;
 mod relay;
+mod restore;
 mod shutdown;

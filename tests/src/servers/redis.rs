@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::daemon::Daemon;
 use crate::{process::free_port, wait::until};
+
+/// How long anything may take that a test asks of it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Redis server of a test's own.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl RedisServer {
         self.daemon.start(command.arg(self.directory.path()));
         // While it loads a dump it takes connections and answers nothing else.
         let client = redis::Client::open(self.url()).expect("a URL");
-        until("Redis answers", Duration::from_secs(60), async || {
+        until("Redis answers", PATIENCE, async || {
             let mut connection = client.get_multiplexed_async_connection().await.ok()?;
             redis::cmd("PING").query_async::<String>(&mut connection).await.ok()
         })
@@ -94,7 +97,9 @@ impl RedisServer {
 
     async fn connect(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).expect("a URL");
-        client.get_multiplexed_async_connection().await.expect("Redis answers")
+        // A dump takes longer than an answer usually does, on a starved machine.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&config).await.expect("Redis answers")
     }
 
     fn dump(&self) -> PathBuf {

@@ -4,10 +4,12 @@
 
 mod audit;
 mod chaos;
+mod disk;
 mod dlq;
 mod happy;
 mod import;
 mod journey;
+mod lanes;
 mod live;
 mod oracle;
 mod parking;
@@ -15,5 +17,6 @@ mod projector;
 mod readme;
 mod redis;
 mod relay;
+mod restore;
 mod shutdown;
 mod verify;

@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint bench fuzz sqlx-prepare clean
+.PHONY: help demo up down status logs test lint chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,projector/failpoints
@@ -32,6 +32,9 @@ test: ## Run every test against real Postgres, Kafka and Redis
 
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint
+
+chaos: ## Break everything by a seed and see that nothing is lost (SEED=7 DURATION=1200: twenty minutes)
+	@deploy/chaos
 
 bench: ## Measure against physical limits and peers, an hour long (QUICK=1: ten minutes)
 	@deploy/bench

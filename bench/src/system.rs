@@ -42,7 +42,7 @@ impl System {
         let name = format!("bench_{}", Uuid::new_v4().simple());
         Ok(Self {
             database: Database::create(&name).await,
-            topics: Topics { prefix: name.clone() },
+            topics: Topics::shared(name.clone()),
             redis: RedisServer::start().await,
             directory: tempfile::tempdir()?,
             name,

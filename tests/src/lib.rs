@@ -5,6 +5,7 @@
 //! services: a mistake in what they share would hide itself.
 
 pub mod binaries;
+pub mod chaos;
 pub mod client;
 pub mod context;
 pub mod ledger;
@@ -12,6 +13,7 @@ pub mod load;
 pub mod oracle;
 pub mod planter;
 pub mod process;
+pub mod proxy;
 pub mod servers;
 pub mod stack;
 pub mod wait;

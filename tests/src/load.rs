@@ -15,17 +15,21 @@ use std::{
 use fastrand::Rng;
 use tokio::task::JoinSet;
 
-use crate::{client::Client, wait::until};
+use crate::{
+    client::{Client, Command},
+    wait::until,
+};
 use lives::Worker;
-use shop::Shop;
+use shop::{Shop, place_order};
 
 /// The pause between two turns of a worker, at most: faults should find the services at work, not the machine on its knees.
-const PAUSE_MS: u64 = 12;
+const PAUSE: Duration = Duration::from_millis(12);
 
 /// Clients at work.
 #[derive(Debug)]
 pub struct Load {
     client: Client,
+    shop: Arc<Shop>,
     workers: JoinSet<()>,
     stop: Arc<AtomicBool>,
 }
@@ -33,15 +37,26 @@ pub struct Load {
 impl Load {
     /// Opens a shop, and sets `workers` clients to work on it.
     pub async fn begin(client: &Client, seed: u64, workers: u64) -> Self {
+        Self::begin_with_pauses(client, seed, workers, PAUSE).await
+    }
+
+    /// The same with pauses of up to so long between two turns of a client, for runs of many minutes.
+    pub async fn begin_with_pauses(client: &Client, seed: u64, workers: u64, pause: Duration) -> Self {
         let shop = Arc::new(Shop::open(client, &mut Rng::with_seed(seed)).await);
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for number in 0..workers {
             let rng = Rng::with_seed(seed.wrapping_mul(1_000).wrapping_add(number + 1));
             let worker = Worker::new(client.clone(), Arc::clone(&shop), rng);
-            tasks.spawn(work(worker, Arc::clone(&stop)));
+            tasks.spawn(work(worker, pause, Arc::clone(&stop)));
         }
-        Self { client: client.clone(), workers: tasks, stop }
+        Self { client: client.clone(), shop, workers: tasks, stop }
+    }
+
+    /// An order of what this shop sells, not sent yet.
+    #[must_use]
+    pub fn order(&self, rng: &mut Rng) -> Command {
+        place_order(&self.shop, rng)
     }
 
     /// Lets the clients work until `more` commands more were accepted.
@@ -70,10 +85,11 @@ impl Load {
     }
 }
 
-async fn work(mut worker: Worker, stop: Arc<AtomicBool>) {
+async fn work(mut worker: Worker, pause: Duration, stop: Arc<AtomicBool>) {
+    let most = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     while !stop.load(Ordering::Relaxed) {
         worker.turn().await;
-        let pause = worker.pause(PAUSE_MS);
+        let pause = worker.pause(most);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }

@@ -156,9 +156,14 @@ impl<'a> Oracle<'a> {
     }
 }
 
+/// How many different events of a context are on Kafka.
+pub async fn published(stack: &Stack, context: Context) -> usize {
+    kafka::distinct(&kafka::read(stack, context).await)
+}
+
 /// The headers of the dead letters, by partition and offset.
 pub async fn dead_letters(stack: &Stack) -> Vec<BTreeMap<String, String>> {
-    let topic = stack.topics.dead_letters();
-    let records = tokio::task::spawn_blocking(move || kafka::read_topic(&topic)).await.expect("the topic is read");
+    let (brokers, topic) = (stack.topics.brokers.clone(), stack.topics.dead_letters());
+    let records = tokio::task::spawn_blocking(move || kafka::read_topic(&brokers, &topic)).await.expect("the topic is read");
     records.into_iter().map(|record| record.headers).collect()
 }

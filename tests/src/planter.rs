@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::{
     context::Context,
     oracle::partition_of,
-    servers::shared,
     stack::{PARTITIONS, Stack},
 };
 
@@ -92,11 +91,8 @@ impl Plant {
 
     /// Puts it into the topic as if a relay had.
     pub async fn plant_unmarked(&self, stack: &Stack, context: Context) {
-        let producer: FutureProducer = ClientConfig::new()
-            .set("bootstrap.servers", shared("ORDERFLOW_TEST_KAFKA"))
-            .set("acks", "all")
-            .create()
-            .expect("a producer");
+        let producer: FutureProducer =
+            ClientConfig::new().set("bootstrap.servers", &stack.topics.brokers).set("acks", "all").create().expect("a producer");
         let mut headers = OwnedHeaders::new();
         for (key, value) in &self.headers {
             headers = headers.insert(Header { key, value: Some(value) });

@@ -1,8 +1,18 @@
 //! What a test has of its own in the servers, and how it is removed: a database, topics, Redis keys or a Redis.
 
+mod daemon;
+mod kafka;
+mod postgres;
+mod redis;
+
 use std::{
+    ffi::OsString,
+    fs,
     future::Future,
-    process::{Child, Command, Stdio},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -14,7 +24,9 @@ use rdkafka::{
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::{context::Context, process::free_port, wait::until};
+use crate::{context::Context, process::free_port, proxy::Proxy};
+
+pub use self::{kafka::KafkaServer, postgres::PostgresServer, redis::RedisServer};
 
 /// Where a server is that the tests share.
 ///
@@ -26,10 +38,115 @@ pub fn shared(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test` starts servers and sets it"))
 }
 
+/// A program of Postgres: in the path, or where Debian keeps a folder for each version, of which the newest counts.
+fn find_program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin"));
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
+    versions.sort_by_key(|folder| {
+        let version = folder.parent().and_then(Path::file_name).and_then(|version| version.to_str());
+        std::cmp::Reverse(version.and_then(|version| version.parse::<u32>().ok()))
+    });
+    let found = std::env::split_paths(&path).chain(versions).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed: `deploy/backends up` does it"))
+}
+
+/// Servers of a test's own, which it may break, each with a proxy before it.
+#[derive(Debug)]
+pub struct Servers {
+    // The directory is the last to go.
+    /// Postgres.
+    pub postgres: PostgresServer,
+    /// Kafka.
+    pub kafka: KafkaServer,
+    /// Redis.
+    pub redis: RedisServer,
+    /// What is between the services and Postgres.
+    pub postgres_proxy: Proxy,
+    /// What is between the services and Kafka.
+    pub kafka_proxy: Proxy,
+    /// What is between the services and Redis.
+    pub redis_proxy: Proxy,
+    quota: Option<Quota>,
+    _data: TempDir,
+}
+
+impl Servers {
+    /// Starts them; their logs go to this directory. With a quota Postgres has a file system of so many mebibytes.
+    pub async fn start(logs: &Path, quota: Option<u32>) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        // Postgres' user has to pass.
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711)).expect("a directory that may be passed");
+        let (postgres, kafka) = (data.path().join("postgres"), data.path().join("kafka"));
+        let (postgres_log, kafka_log) = (logs.join("postgres.log"), logs.join("kafka.log"));
+        let quota = quota.map(|mebibytes| Quota::mount(&postgres, mebibytes));
+        let proxy = free_port();
+        let (postgres, kafka, redis) = tokio::join!(
+            PostgresServer::start(&postgres, &postgres_log),
+            KafkaServer::start(&kafka, &kafka_log, proxy),
+            RedisServer::start(),
+        );
+        let kafka_proxy = Proxy::start(proxy, kafka.behind()).await.expect("a proxy");
+        let postgres_proxy = Proxy::start(free_port(), postgres.address()).await.expect("a proxy");
+        let redis_proxy = Proxy::start(free_port(), redis.address()).await.expect("a proxy");
+        Self { postgres, kafka, redis, postgres_proxy, kafka_proxy, redis_proxy, quota, _data: data }
+    }
+
+    /// Leaves nothing free of Postgres' quota, or gives it back.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    pub fn fill_disk(&self, full: bool) {
+        let file = self.quota.as_ref().expect("Postgres has a quota").0.join("filler");
+        if !full {
+            return fs::remove_file(file).expect("the filler goes");
+        }
+        let filled = fs::File::create(file).and_then(|mut file| io::copy(&mut io::repeat(1), &mut file));
+        let error = filled.expect_err("a quota is finite");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    }
+}
+
+/// A file system in memory that ends where the quota does.
+#[derive(Debug)]
+struct Quota(PathBuf);
+
+impl Quota {
+    fn mount(directory: &Path, mebibytes: u32) -> Self {
+        fs::create_dir_all(directory).expect("a directory");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(directory).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "see `may_mount`");
+        Self(directory.to_owned())
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        // Lazily: a process that was killed may take a moment to let go.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// Whether this process may mount a file system, as a quota needs.
+#[must_use]
+pub fn may_mount() -> bool {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(directory.path());
+    let mounted = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if mounted {
+        drop(Quota(directory.path().to_owned()));
+    }
+    mounted
+}
+
 /// A database of a test's own.
 #[derive(Debug)]
 pub struct Database {
-    name: String,
+    /// None in a server of the test's own, which goes as a whole.
+    name: Option<String>,
     /// Its URL.
     pub url: String,
 }
@@ -41,13 +158,19 @@ impl Database {
         let mut connection = PgConnection::connect(&server).await.expect("Postgres answers");
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database");
         let (base, _) = server.rsplit_once('/').expect("a URL with a database");
-        Self { name: name.to_owned(), url: format!("{base}/{name}") }
+        Self { name: Some(name.to_owned()), url: format!("{base}/{name}") }
+    }
+
+    /// That of a server of the test's own.
+    #[must_use]
+    pub fn of(server: &PostgresServer) -> Self {
+        Self { name: None, url: server.url() }
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let Some(name) = self.name.take() else { return };
         finish(async move {
             let mut connection = PgConnection::connect(&shared("ORDERFLOW_TEST_POSTGRES")).await?;
             connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await?;
@@ -61,9 +184,17 @@ impl Drop for Database {
 pub struct Topics {
     /// The prefix.
     pub prefix: String,
+    /// Where they are: in the broker that all tests share, or in one of the test's own.
+    pub brokers: String,
 }
 
 impl Topics {
+    /// Topics in the broker that all tests share.
+    #[must_use]
+    pub fn shared(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), brokers: shared("ORDERFLOW_TEST_KAFKA") }
+    }
+
     /// The topic with a context's events.
     #[must_use]
     pub fn events(&self, context: Context) -> String {
@@ -79,13 +210,17 @@ impl Topics {
 
 impl Drop for Topics {
     fn drop(&mut self) {
+        let brokers = shared("ORDERFLOW_TEST_KAFKA");
+        // A broker of the test's own goes as a whole.
+        if self.brokers != brokers {
+            return;
+        }
         let mut names = vec![self.dead_letters()];
         for context in Context::ALL {
             names.extend([self.events(context), format!("{}.{context}.relay-cursors.v1", self.prefix)]);
         }
         finish(async move {
-            let admin: AdminClient<DefaultClientContext> =
-                ClientConfig::new().set("bootstrap.servers", shared("ORDERFLOW_TEST_KAFKA")).create()?;
+            let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &brokers).create()?;
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(60)));
             admin.delete_topics(&names, &options).await?;
@@ -106,6 +241,8 @@ pub enum Redis {
     },
     /// In a server of the test's own, to be killed and emptied.
     Own(RedisServer),
+    /// In that of [`Servers`], at this URL.
+    OfServers(String),
 }
 
 impl Redis {
@@ -115,6 +252,7 @@ impl Redis {
         match self {
             Self::Shared { url, .. } => url.clone(),
             Self::Own(server) => server.url(),
+            Self::OfServers(url) => url.clone(),
         }
     }
 }
@@ -124,10 +262,10 @@ impl Drop for Redis {
         let Self::Shared { url, prefix } = self else { return };
         let (url, pattern) = (url.clone(), format!("{prefix}:*"));
         finish(async move {
-            let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            let mut connection = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
             let mut cursor = 0_u64;
             loop {
-                let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                let (next, keys): (u64, Vec<String>) = ::redis::cmd("SCAN")
                     .arg(cursor)
                     .arg("MATCH")
                     .arg(&pattern)
@@ -136,7 +274,7 @@ impl Drop for Redis {
                     .query_async(&mut connection)
                     .await?;
                 if !keys.is_empty() {
-                    let _: u64 = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await?;
+                    let _: u64 = ::redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await?;
                 }
                 cursor = next;
                 if cursor == 0 {
@@ -144,108 +282,6 @@ impl Drop for Redis {
                 }
             }
         });
-    }
-}
-
-/// A Redis server of a test's own.
-#[derive(Debug)]
-pub struct RedisServer {
-    child: Option<Child>,
-    port: u16,
-    directory: TempDir,
-}
-
-impl RedisServer {
-    /// Starts it, empty.
-    pub async fn start() -> Self {
-        let mut server = Self { child: None, port: free_port(), directory: tempfile::tempdir().expect("a directory") };
-        server.restart().await;
-        server
-    }
-
-    /// Its URL.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
-    }
-
-    /// Ends it as `kill -9` does; it kept nothing on disk.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
-
-    /// Starts it again, empty unless there is a backup to begin with.
-    pub async fn restart(&mut self) {
-        self.kill();
-        let child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
-            .arg(self.directory.path())
-            .stdout(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("redis-server is installed"));
-        let client = redis::Client::open(self.url()).expect("a URL");
-        until("Redis answers", Duration::from_secs(60), async || client.get_multiplexed_async_connection().await.ok()).await;
-        // It is read, and belongs to no other start.
-        drop(std::fs::remove_file(self.directory.path().join("dump.rdb")));
-    }
-
-    /// Writes its content to a file, as a backup does, while it goes on.
-    pub async fn back_up(&self) -> Vec<u8> {
-        let mut connection = self.connect().await;
-        let () = redis::cmd("SAVE").query_async(&mut connection).await.expect("Redis saves");
-        std::fs::read(self.directory.path().join("dump.rdb")).expect("a dump")
-    }
-
-    /// Kills it, and starts it with the content of a backup.
-    pub async fn restore(&mut self, backup: &[u8]) {
-        self.kill();
-        std::fs::write(self.directory.path().join("dump.rdb"), backup).expect("a dump");
-        self.restart().await;
-    }
-
-    /// A replica that has all that this server has now, and from now on is cut off from it.
-    pub async fn lagging_replica(&self) -> Self {
-        let replica = Self::start().await;
-        let mut connection = replica.connect().await;
-        let port = self.port.to_string();
-        let () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).query_async(&mut connection).await.expect("a replica");
-        until("the replica is in sync", Duration::from_secs(60), async || {
-            let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
-            info.contains("master_link_status:up").then_some(())
-        })
-        .await;
-        let () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut connection).await.expect("a server of its own");
-        replica
-    }
-
-    /// The server fails, and a replica takes its place, at its address.
-    pub async fn fail_over(&mut self, mut replica: Self) {
-        self.kill();
-        let mut connection = replica.connect().await;
-        let port = self.port.to_string();
-        let () = redis::cmd("CONFIG").arg("SET").arg("port").arg(port).query_async(&mut connection).await.expect("the port");
-        replica.port = self.port;
-        *self = replica;
-    }
-
-    async fn connect(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.url()).expect("a URL");
-        client.get_multiplexed_async_connection().await.expect("Redis answers")
-    }
-
-    /// Removes everything from it; what it took is given back in the background.
-    pub async fn flush(&self) {
-        let mut connection = self.connect().await;
-        let () = redis::cmd("FLUSHALL").arg("ASYNC").query_async(&mut connection).await.expect("Redis is emptied");
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

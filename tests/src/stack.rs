@@ -10,7 +10,7 @@ use crate::{
     client::Client,
     ledger::Ledger,
     process::Process,
-    servers::{Database, Redis, RedisServer, Topics, shared},
+    servers::{Database, Redis, RedisServer, Servers, Topics, shared},
     wait::until,
 };
 
@@ -34,6 +34,10 @@ pub struct Plan {
     pub projectors: usize,
     /// Whether Redis is a server of the test's own.
     pub own_redis: bool,
+    /// Whether all servers are of the test's own, with proxies before them.
+    pub own_servers: bool,
+    /// The size of the file system that its own Postgres has for itself, in mebibytes; see [`crate::servers::may_mount`].
+    pub postgres_quota: Option<u32>,
     /// Variables of every command service.
     pub command_environment: Vec<(&'static str, &'static str)>,
     /// Variables of every projector. Without any it does not audit: what a test breaks stays broken.
@@ -42,7 +46,15 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { commands: 1, projectors: 1, own_redis: false, command_environment: Vec::new(), projector_environment: Vec::new() }
+        Self {
+            commands: 1,
+            projectors: 1,
+            own_redis: false,
+            own_servers: false,
+            postgres_quota: None,
+            command_environment: Vec::new(),
+            projector_environment: Vec::new(),
+        }
     }
 }
 
@@ -66,6 +78,8 @@ pub struct Stack {
     pub ledger: Arc<Ledger>,
     /// The name that everything of this stack carries.
     pub name: String,
+    /// Servers of its own, if the plan asked for them.
+    pub servers: Option<Servers>,
     directory: TempDir,
 }
 
@@ -83,21 +97,37 @@ impl Stack {
     async fn prepare(plan: &Plan) -> Self {
         let name = format!("system_{}", Uuid::new_v4().simple());
         let directory = tempfile::tempdir().expect("a directory");
-        let database = Database::create(&name).await;
-        let redis = if plan.own_redis {
-            Redis::Own(RedisServer::start().await)
-        } else {
-            Redis::Shared { url: shared("ORDERFLOW_TEST_REDIS"), prefix: name.clone() }
+        let servers = if plan.own_servers { Some(Servers::start(directory.path(), plan.postgres_quota).await) } else { None };
+        let kafka = servers.as_ref().map_or_else(|| shared("ORDERFLOW_TEST_KAFKA"), |servers| servers.kafka.brokers());
+        let (database, redis) = match &servers {
+            Some(servers) => (Database::of(&servers.postgres), Redis::OfServers(servers.redis.url())),
+            None if plan.own_redis => (Database::create(&name).await, Redis::Own(RedisServer::start().await)),
+            None => {
+                let redis = Redis::Shared { url: shared("ORDERFLOW_TEST_REDIS"), prefix: name.clone() };
+                (Database::create(&name).await, redis)
+            }
         };
-        let settings =
-            Settings { name: &name, database: &database.url, redis: &redis.url(), directory: directory.path().to_owned() };
+        // The services go through the proxies, the oracle past them.
+        let (mut database_url, mut redis_url, mut brokers) = (database.url.clone(), redis.url(), kafka.clone());
+        if let Some(servers) = &servers {
+            database_url = database_url.replace(&servers.postgres.address(), &servers.postgres_proxy.address());
+            redis_url = redis_url.replace(&servers.redis.address(), &servers.redis_proxy.address());
+            brokers = servers.kafka_proxy.address();
+        }
+        let settings = Settings {
+            name: &name,
+            database: &database_url,
+            redis: &redis_url,
+            kafka: &brokers,
+            directory: directory.path().to_owned(),
+        };
         let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
         let url = commands[0].url();
         let projectors =
             (0..plan.projectors).map(|number| settings.projector(number, &url, &plan.projector_environment)).collect();
         let query = settings.query();
-        let topics = Topics { prefix: name.clone() };
-        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, directory }
+        let topics = Topics { prefix: name.clone(), brokers: kafka };
+        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, servers, directory }
     }
 
     /// Waits until every service that runs says that it is ready.
@@ -153,6 +183,15 @@ impl Stack {
         &self.name
     }
 
+    /// The servers of its own.
+    ///
+    /// # Panics
+    ///
+    /// When the plan did not ask for them.
+    pub fn servers(&mut self) -> &mut Servers {
+        self.servers.as_mut().expect("the plan has servers of its own")
+    }
+
     /// A file for the test's own use.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
@@ -167,7 +206,7 @@ impl Stack {
     pub fn own_redis(&mut self) -> &mut RedisServer {
         match &mut self.redis {
             Redis::Own(server) => server,
-            Redis::Shared { .. } => panic!("the plan has no Redis of its own"),
+            Redis::Shared { .. } | Redis::OfServers(_) => panic!("the plan has no Redis of its own"),
         }
     }
 }
@@ -177,6 +216,11 @@ impl Drop for Stack {
         if std::thread::panicking() {
             for process in self.commands.iter().chain(&self.projectors).chain([&self.query]) {
                 complain(&process.tail());
+            }
+            // What broke its own servers is not seen again as easily as another failure.
+            if self.servers.is_some() {
+                self.directory.disable_cleanup(true);
+                complain(&format!("all logs are in {}", self.directory.path().display()));
             }
         }
     }
@@ -191,6 +235,7 @@ struct Settings<'a> {
     name: &'a str,
     database: &'a str,
     redis: &'a str,
+    kafka: &'a str,
     directory: PathBuf,
 }
 
@@ -203,10 +248,10 @@ impl Settings<'_> {
     }
 
     fn command(&self, number: usize, more: &[(&str, &str)]) -> Process {
-        let (kafka, partitions, lanes) = (shared("ORDERFLOW_TEST_KAFKA"), PARTITIONS.to_string(), LANES.to_string());
+        let (partitions, lanes) = (PARTITIONS.to_string(), LANES.to_string());
         let mut environment = vec![
             ("DATABASE_URL", self.database),
-            ("KAFKA_BROKERS", &kafka),
+            ("KAFKA_BROKERS", self.kafka),
             ("TOPIC_PREFIX", self.name),
             ("TOPIC_PARTITIONS", &partitions),
             ("LANES", &lanes),
@@ -217,10 +262,9 @@ impl Settings<'_> {
     }
 
     fn projector(&self, number: usize, command_service: &str, more: &[(&str, &str)]) -> Process {
-        let kafka = shared("ORDERFLOW_TEST_KAFKA");
         let instance = format!("{}-{number}", self.name);
         let mut environment = vec![
-            ("KAFKA_BROKERS", kafka.as_str()),
+            ("KAFKA_BROKERS", self.kafka),
             ("TOPIC_PREFIX", self.name),
             ("REDIS_URL", self.redis),
             ("REDIS_PREFIX", self.name),

@@ -30,7 +30,7 @@ pub(crate) async fn against_outbox(scale: &Scale) -> anyhow::Result<Vec<Measure>
     let system = System::new().await?;
     let service = system.command_service(&[]).await?;
     let products: Arc<[Uuid]> = products(&service, PRODUCTS).await?.into();
-    let own = Topics { prefix: format!("{}_outbox", system.name) };
+    let own = Topics::shared(format!("{}_outbox", system.name));
     kafka::create(&own).await?;
     let topic = kafka::orders(&own);
     let outbox = system.peer("polling-outbox", &[(OUTBOX_TOPIC, &topic)]).await?;

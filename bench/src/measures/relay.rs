@@ -38,7 +38,7 @@ pub(crate) async fn against_producer(scale: &Scale) -> anyhow::Result<Vec<Measur
             Some(records) => Arc::clone(records),
             None => Arc::clone(records.insert(read(&drained.topics, scale.backlog).await?)),
         };
-        let topics = Topics { prefix: format!("{}_p{repetition}", system.name) };
+        let topics = Topics::shared(format!("{}_p{repetition}", system.name));
         kafka::create(&topics).await?;
         let topic = kafka::orders(&topics);
         theirs.push(tokio::task::spawn_blocking(move || known.send(&topic)).await??);
@@ -70,7 +70,7 @@ struct Drained {
 
 /// A relay's cursor lies on Kafka under the prefix, so under a new prefix it begins with the first event.
 async fn drain(system: &System, prefix: &str, backlog: usize) -> anyhow::Result<Drained> {
-    let topics = Topics { prefix: prefix.to_owned() };
+    let topics = Topics::shared(prefix);
     let service = system.command_service(&[("TOPIC_PREFIX", prefix)]).await?;
     let published = Counter::of(&service, "orderflow_relay_published_total", "context=\"orders\"");
     let rise = published.rise(backlog as u64, BOUND).await?;

@@ -19,7 +19,6 @@ use super::{Delivery, murmur2::partition_of, postgres::Stored};
 use crate::{
     context::Context,
     planter::PLANTED,
-    servers::shared,
     stack::{PARTITIONS, Stack},
 };
 
@@ -57,14 +56,14 @@ impl Record {
 
 /// All committed records of a context, by partition and offset.
 pub(super) async fn read(stack: &Stack, context: Context) -> Vec<Record> {
-    let topic = stack.topics.events(context);
-    tokio::task::spawn_blocking(move || read_topic(&topic)).await.expect("the topic is read")
+    let (brokers, topic) = (stack.topics.brokers.clone(), stack.topics.events(context));
+    tokio::task::spawn_blocking(move || read_topic(&brokers, &topic)).await.expect("the topic is read")
 }
 
 /// Reads a topic from its beginning to its end.
-pub(super) fn read_topic(topic: &str) -> Vec<Record> {
+pub(super) fn read_topic(brokers: &str, topic: &str) -> Vec<Record> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", shared("ORDERFLOW_TEST_KAFKA"))
+        .set("bootstrap.servers", brokers)
         .set("group.id", "system-tests-oracle")
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")

@@ -4,10 +4,12 @@
 
 mod audit;
 mod chaos;
+mod disk;
 mod dlq;
 mod happy;
 mod import;
 mod journey;
+mod lanes;
 mod live;
 mod oracle;
 mod parking;
@@ -16,5 +18,6 @@ mod readme;
 mod rebuild;
 mod redis;
 mod relay;
+mod restore;
 mod shutdown;
 mod verify;

@@ -56,18 +56,20 @@ async fn a_redis_restored_from_an_old_backup_catches_up() {
     let mut stack = Stack::start(Plan { own_redis: true, ..Plan::default() }).await;
     let mut load = Load::begin(&stack.client(), 43, 8).await;
     load.accepts(150).await;
-    let backup = stack.own_redis().back_up().await;
+    let directory = tempfile::tempdir().unwrap();
+    let backup = directory.path().join("backup.rdb");
+    stack.own_redis().dump_to(&backup).await;
     load.accepts(150).await;
-    stack.own_redis().restore(&backup).await;
+    stack.own_redis().restart_with(&backup).await;
     load.accepts(100).await;
     load.finish().await;
     Oracle::of(&stack).verify().await;
     // And with nothing going on: nobody writes, so the projector has to look.
-    stack.own_redis().restore(&backup).await;
+    stack.own_redis().restart_with(&backup).await;
     Oracle::of(&stack).verify().await;
     // And while the projector is away: only Kafka knows how far Redis had been.
     stack.projectors[0].kill();
-    stack.own_redis().restore(&backup).await;
+    stack.own_redis().restart_with(&backup).await;
     stack.projectors[0].start().await;
     Oracle::of(&stack).verify().await;
 }

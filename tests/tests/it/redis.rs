@@ -130,15 +130,27 @@ async fn watch(client: Client, statuses: &[u16], stop: Arc<AtomicBool>) {
                 _ => assert!(statuses.contains(&status), "{status}: {}", String::from_utf8_lossy(&body)),
             }
         }
-        let (status, _, body) = client.read("/v1/orders?limit=200").await.unwrap();
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        assert!(statuses.contains(&status), "{status}: {body}");
-        if status == 200 && body["next"].is_null() {
-            let now: BTreeSet<_> = body["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()).collect();
+        if let Some(now) = list(&client, statuses).await {
             assert!(listed.is_subset(&now), "the list lacks {:?}", listed.difference(&now));
             listed = now;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(!seen.is_empty() && !listed.is_empty(), "something was watched");
+}
+
+/// All orders of the list, page by page; none when it can't be had, or was broken off by a switch to another generation.
+async fn list(client: &Client, statuses: &[u16]) -> Option<BTreeSet<String>> {
+    let (mut ids, mut path) = (BTreeSet::new(), "/v1/orders?limit=200".to_owned());
+    loop {
+        let (status, _, body) = client.read(&path).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        if status == 410 && path.contains("cursor") {
+            return None;
+        }
+        assert!(statuses.contains(&status), "{status}: {body}");
+        ids.extend(body["items"].as_array()?.iter().map(|item| item["id"].to_string()));
+        let Some(next) = body["next"].as_str() else { return Some(ids) };
+        path = format!("/v1/orders?limit=200&cursor={next}");
+    }
 }

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Context, StreamId, partition};
+use events::{Context, StreamId};
 use read_model::{Generation, Slot, StoredView};
 use tokio_util::sync::CancellationToken;
 
@@ -174,7 +174,7 @@ impl Auditor {
     /// The slot of a stream and its partition, if this process feeds it.
     fn owner(&self, context: Context, stream: StreamId) -> Option<(Generation, Slot, Arc<PartitionStatus>)> {
         let generation = *self.live.get(&context)?;
-        let number = partition::partition_of(stream.to_string().as_bytes(), generation.partitions);
+        let number = generation.partition_of(stream);
         let status = self.partitions.get(context, number)?;
         Some((generation, Slot::new(self.store.prefix(), generation, context, number), status))
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use events::{Context, RecordedEvent, StreamId, partition, topics};
+use events::{Context, RecordedEvent, StreamId, topics};
 use rdkafka::error::KafkaError;
 use read_model::{Generation, Slot, StoredView};
 use serde::Serialize;
@@ -148,8 +148,7 @@ impl Journeys {
         if events.is_empty() {
             return Err(JourneyError::Unknown);
         }
-        let live = self.store.live().await?;
-        let generation = live.into_iter().find(|(context, _)| *context == Context::Orders).ok_or(JourneyError::Unknown)?.1;
+        let generation = self.store.live_of(Context::Orders).await?.ok_or(JourneyError::Unknown)?;
         let slot = generation.slot_of(self.store.prefix(), Context::Orders, order);
         let (view_version, state, applied) = self.projected(&slot, order).await?;
         let (places, is_end) = self.published(order, generation, &events).await?;
@@ -184,8 +183,7 @@ impl Journeys {
         generation: Generation,
         events: &[RecordedEvent],
     ) -> Result<(BTreeMap<u64, Place>, bool), JourneyError> {
-        let number = partition::partition_of(order.to_string().as_bytes(), generation.partitions);
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        let number = i32::try_from(generation.partition_of(order)).unwrap_or(i32::MAX);
         let wanted: Vec<_> = events.iter().map(|event| (event.version, event.recorded_at)).collect();
         let (brokers, topic) = (Arc::clone(&self.brokers), self.topic.to_string());
         let searching = tokio::task::spawn_blocking(move || {

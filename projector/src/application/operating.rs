@@ -271,8 +271,7 @@ impl Operating {
     }
 
     async fn slot(&self, context: Context, stream: StreamId) -> Result<(Generation, Slot), OperatingError> {
-        let live = self.store.live().await?.into_iter().find(|(of, _)| *of == context);
-        let (_, generation) = live.ok_or(OperatingError::NotParked)?;
+        let generation = self.store.live_of(context).await?.ok_or(OperatingError::NotParked)?;
         Ok((generation, generation.slot_of(self.store.prefix(), context, stream)))
     }
 }

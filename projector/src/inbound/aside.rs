@@ -12,7 +12,7 @@ use events::Context;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, KafkaResult},
+    error::KafkaResult,
 };
 use read_model::{Generation, Slot};
 use tokio_util::sync::CancellationToken;
@@ -71,8 +71,7 @@ impl Aside {
 
     async fn begin(&mut self, partition: i32, shared: &Arc<Shared>, first: &Partitions) -> KafkaResult<()> {
         let Ok(number) = u32::try_from(partition) else { return Ok(()) };
-        let source = Source::split(&self.consumer, &self.topic, partition)
-            .ok_or_else(|| KafkaError::Subscription(format!("no queue for {}/{partition}", self.topic)))?;
+        let source = Source::split(&self.consumer, &self.topic, partition)?;
         let slot = Slot::new(shared.store.prefix(), self.generation, self.context, number);
         // Without an answer there is time: the next look begins it.
         let Ok(state) = shared.store.slot_state(&slot).await else { return Ok(()) };

@@ -3,11 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use events::Context;
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::Consumer,
-    error::{KafkaError, KafkaResult},
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::KafkaResult};
 
 use super::{
     aside::Aside,
@@ -64,8 +60,7 @@ impl Group {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, partition, Offset::Beginning)?;
         self.consumer.incremental_unassign(&list)?;
-        let source = Source::split(&self.consumer, topic, partition)
-            .ok_or_else(|| KafkaError::Subscription(format!("no queue for {topic}/{partition}")))?;
+        let source = Source::split(&self.consumer, topic, partition)?;
         self.consumer.incremental_assign(&list)?;
         Ok(Arc::new(source))
     }

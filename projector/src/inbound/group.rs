@@ -238,8 +238,7 @@ impl Group {
         for (topic, partition) in partitions {
             let settings = self.settings.contexts.iter().find(|(_, name, _)| *name == topic);
             let (Some((context, ..)), Ok(number)) = (settings, u32::try_from(partition)) else { continue };
-            let source = Source::split(&self.consumer, &topic, partition)
-                .ok_or_else(|| KafkaError::Subscription(format!("no queue for {topic}/{partition}")))?;
+            let source = Source::split(&self.consumer, &topic, partition)?;
             let generation = self.feeds.get(context).and_then(|feeds| feeds.first);
             found.push((*context, topic, partition, number, generation, source));
         }

@@ -48,12 +48,14 @@ pub struct OffsetLost(KafkaError);
 impl Source {
     /// Takes the partition's records out of the consumer's common queue. To be called before the partition is assigned:
     /// librdkafka keeps a queue that was split off before apart from the beginning.
-    pub fn split(consumer: &Arc<BaseConsumer<GroupContext>>, topic: &str, partition: i32) -> Option<Self> {
-        let mut queue = consumer.split_partition_queue(topic, partition)?;
+    pub fn split(consumer: &Arc<BaseConsumer<GroupContext>>, topic: &str, partition: i32) -> KafkaResult<Self> {
+        let mut queue = consumer
+            .split_partition_queue(topic, partition)
+            .ok_or_else(|| KafkaError::Subscription(format!("no queue for {topic}/{partition}")))?;
         let filled = Arc::new(Notify::new());
         let wake = Arc::clone(&filled);
         queue.set_nonempty_callback(move || wake.notify_one());
-        Some(Self {
+        Ok(Self {
             consumer: Arc::clone(consumer),
             queue,
             filled,

@@ -160,9 +160,8 @@ impl RedisStore {
     /// The generation of a context that is fed, made if there is none.
     pub async fn generation(&self, context: Context, first: Generation) -> Result<Generation, RedisStoreError> {
         let key = keys::generations(&self.prefix);
-        let malformed =
-            |problem: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() };
-        let json = serde_json::to_string(&first).map_err(malformed)?;
+        let malformed = malformed(key.clone());
+        let json = serde_json::to_string(&first).map_err(&malformed)?;
         let mut pipe = redis::pipe();
         pipe.cmd("HSETNX").arg(&key).arg(context.name()).arg(json).ignore();
         pipe.cmd("HGET").arg(&key).arg(context.name());
@@ -210,9 +209,7 @@ impl RedisStore {
 
     /// Announces that a process begins at the slot's checkpoint.
     pub async fn put_starts(&self, slot: &Slot, starts: &Starts) -> Result<(), RedisStoreError> {
-        let malformed =
-            |problem: serde_json::Error| RedisStoreError::Malformed { key: slot.starts(), problem: problem.to_string() };
-        let json = serde_json::to_vec(starts).map_err(malformed)?;
+        let json = serde_json::to_vec(starts).map_err(malformed(slot.starts()))?;
         Ok(redis::cmd("SET").arg(slot.starts()).arg(json).query_async(&mut self.connection()).await?)
     }
 
@@ -274,10 +271,14 @@ impl RedisStore {
 }
 
 fn parked_stream(slot: &Slot, stream: &str, json: &[u8]) -> Result<(StreamId, Parked), RedisStoreError> {
-    let malformed = |problem: String| RedisStoreError::Malformed { key: slot.parked(), problem };
-    let stream = stream.parse().map_err(|_| malformed(format!("`{stream}` is no stream id")))?;
-    let parked = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
-    Ok((stream, parked))
+    let wrong = |_| RedisStoreError::Malformed { key: slot.parked(), problem: format!("`{stream}` is no stream id") };
+    let stream = stream.parse().map_err(wrong)?;
+    Ok((stream, serde_json::from_slice(json).map_err(malformed(slot.parked()))?))
+}
+
+/// The error for JSON under a key that can't be read, or written.
+fn malformed(key: String) -> impl Fn(serde_json::Error) -> RedisStoreError {
+    move |problem| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() }
 }
 
 fn is_function_missing(error: &RedisError) -> bool {

@@ -59,10 +59,7 @@ impl<P: Projection> Worker<P> {
             [message] if self.wary.careful > 0 => self.handle_alone(source, taken, message.offset()).await?,
             _ => {
                 self.announce().await?;
-                self.patience.begin_turn(self.turns()).await;
-                let handled = self.handle(source, taken).await;
-                self.patience.end_turn();
-                handled?;
+                self.handle_in_turn(source, taken).await?;
             }
         }
         self.wary.has_moved = true;
@@ -70,6 +67,13 @@ impl<P: Projection> Worker<P> {
             self.withdraw().await;
         }
         Ok(())
+    }
+
+    async fn handle_in_turn(&mut self, source: &Source, taken: &Taken<'_>) -> Result<(), Interrupted> {
+        self.patience.begin_turn(self.turns()).await;
+        let handled = self.handle(source, taken).await;
+        self.patience.end_turn();
+        handled
     }
 
     /// Says in the slot that a process has begun here, before the first chunk of a session.
@@ -95,9 +99,7 @@ impl<P: Projection> Worker<P> {
         self.wary.announced = true;
         let before = Starts { tries: starts.tries - 1, ..starts.clone() };
         self.patience.take_in_hand(InHand::new(store, self.slot.clone(), before, alone));
-        self.patience.begin_turn(self.turns()).await;
-        let handled = self.handle(source, taken).await;
-        self.patience.end_turn();
+        let handled = self.handle_in_turn(source, taken).await;
         self.patience.drop_from_hand();
         self.wary.handling = Handling::Usual;
         handled?;

@@ -6,7 +6,7 @@ use events::{Context, StreamId};
 use read_model::{Generation, Pointers, keys};
 use redis::FromRedisValue;
 
-use super::{Goal, RedisStore, RedisStoreError};
+use super::{Goal, RedisStore, RedisStoreError, malformed};
 
 /// Compares and sets pointers.
 const MOVE: &str = include_str!("generations.lua");
@@ -39,12 +39,10 @@ impl RedisStore {
     pub async fn pointers(&self) -> Result<HashMap<Context, Pointers>, RedisStoreError> {
         let key = keys::generations(&self.prefix);
         let fields: BTreeMap<String, String> = redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection()).await?;
+        let malformed = malformed(key);
         let parse = |context: Context| {
             let fields = fields.iter().map(|(field, value)| (field.as_str(), value.as_str()));
-            let pointers = Pointers::parse(context, fields);
-            let pointers =
-                pointers.map_err(|error| RedisStoreError::Malformed { key: key.clone(), problem: error.to_string() })?;
-            Ok((context, pointers))
+            Ok((context, Pointers::parse(context, fields).map_err(&malformed)?))
         };
         Context::ALL.into_iter().map(parse).collect()
     }
@@ -52,8 +50,8 @@ impl RedisStore {
     /// Moves a context's pointers from one state to another; false when they are not in the first one any more.
     pub async fn move_pointers(&self, context: Context, from: &Pointers, to: &Pointers) -> Result<bool, RedisStoreError> {
         let key = keys::generations(&self.prefix);
-        let malformed = |error: serde_json::Error| RedisStoreError::Malformed { key: key.clone(), problem: error.to_string() };
-        let (before, after) = (from.fields(context).map_err(malformed)?, to.fields(context).map_err(malformed)?);
+        let malformed = malformed(key.clone());
+        let (before, after) = (from.fields(context).map_err(&malformed)?, to.fields(context).map_err(&malformed)?);
         let mut fields: Vec<&String> = before.keys().chain(after.keys()).collect();
         fields.sort_unstable();
         fields.dedup();
@@ -114,7 +112,7 @@ impl RedisStore {
 
     /// Deletes some of what a generation has; the cursor where it goes on, 0 at the end, and how many keys there were.
     pub async fn delete_some(&self, context: Context, generation: u32, cursor: u64) -> Result<(u64, usize), RedisStoreError> {
-        let (cursor, found) = self.scan(&self.pattern(context, generation, "*"), cursor).await?;
+        let (cursor, found) = self.scan::<Vec<u8>>(&self.pattern(context, generation, "*"), cursor).await?;
         if !found.is_empty() {
             let mut pipe = redis::pipe();
             for key in &found {
@@ -137,7 +135,8 @@ impl RedisStore {
         pattern + &format!(":{{g{generation}:{context}:*}}:{rest}")
     }
 
-    async fn scan(&self, pattern: &str, cursor: u64) -> Result<(u64, Vec<Vec<u8>>), RedisStoreError> {
+    /// One step of a scan: where it goes on, 0 at its end, and the keys that it met.
+    pub(super) async fn scan<K: FromRedisValue>(&self, pattern: &str, cursor: u64) -> Result<(u64, Vec<K>), RedisStoreError> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN);
         let answer = scan.query_async::<redis::Value>(&mut self.connection()).await?;

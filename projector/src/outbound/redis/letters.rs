@@ -9,15 +9,11 @@ use read_model::{
 };
 use uuid::Uuid;
 
-use super::{RedisStore, RedisStoreError, parked_stream};
+use super::{RedisStore, RedisStoreError, malformed, parked_stream};
 use crate::application::redrive::{Operation, Request};
 
 /// The field of the ring of operations that counts them.
 pub const NEXT: &str = "next";
-
-fn malformed(key: String) -> impl Fn(serde_json::Error) -> RedisStoreError {
-    move |problem| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() }
-}
 
 impl RedisStore {
     /// The generation of each context that is read.
@@ -27,6 +23,11 @@ impl RedisStore {
         let wrong = malformed(key);
         let known = Context::ALL.into_iter().filter_map(|context| Some((context, stored.get(context.name())?)));
         known.map(|(context, json)| Ok((context, serde_json::from_slice(json).map_err(&wrong)?))).collect()
+    }
+
+    /// The generation of a context that is read, if there is one.
+    pub async fn live_of(&self, context: Context) -> Result<Option<Generation>, RedisStoreError> {
+        Ok(self.live().await?.into_iter().find_map(|(of, generation)| (of == context).then_some(generation)))
     }
 
     /// The parked streams of a slot.

@@ -15,9 +15,6 @@ use uuid::Uuid;
 use super::{RedisStore, RedisStoreError};
 use crate::projections::{Counter, IndexName};
 
-/// Keys that one step of a scan looks at.
-const SCANNED: usize = 1_000;
-
 /// An entry of a change log: its id, which begins with its milliseconds, and its fields.
 type LogEntry = (String, Vec<(String, Vec<u8>)>);
 
@@ -110,9 +107,7 @@ impl RedisStore {
     /// Goes a step through all keys, and gives the cursor of the next step (0: once around) and the views that it met:
     /// number of the generation, context and stream.
     pub async fn scan_views(&self, cursor: u64) -> Result<(u64, Vec<(u32, Context, StreamId)>), RedisStoreError> {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(keys::views_pattern(&self.prefix)).arg("COUNT").arg(SCANNED);
-        let (next, names): (u64, Vec<String>) = scan.query_async(&mut self.connection()).await?;
+        let (next, names) = self.scan::<String>(&keys::views_pattern(&self.prefix), cursor).await?;
         Ok((next, names.iter().filter_map(|name| keys::parse_view(&self.prefix, name)).collect()))
     }
 

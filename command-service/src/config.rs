@@ -36,6 +36,9 @@ pub struct Config {
     /// Another database for the context `orders`.
     #[arg(long, env)]
     pub database_url_orders: Option<Secret>,
+    /// Another database for the context `payments`.
+    #[arg(long, env)]
+    pub database_url_payments: Option<Secret>,
     /// Kafka's bootstrap servers, comma-separated.
     #[arg(long, env)]
     pub kafka_brokers: String,
@@ -148,6 +151,7 @@ impl Config {
             Context::Users => &self.database_url_users,
             Context::Products => &self.database_url_products,
             Context::Orders => &self.database_url_orders,
+            Context::Payments => &self.database_url_payments,
         };
         own.as_ref().unwrap_or(&self.database_url)
     }

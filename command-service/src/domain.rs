@@ -4,6 +4,7 @@
 //! named rule, [`Aggregate::evolve`] applies an event and cannot fail.
 
 pub mod order;
+pub mod payment;
 pub mod product;
 pub mod user;
 

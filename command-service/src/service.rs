@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chrono::Utc;
-use events::{Context, DomainEvent, OrderEvent, ProductEvent, UserEvent};
+use events::{Context, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 use service_kit::health::{Health, StateCheck};
 use sqlx::Connection;
 use tokio::task::JoinHandle;
@@ -19,7 +19,7 @@ use crate::{
         writer::{OnCommit, Writers},
     },
     config::Config,
-    domain::{Aggregate, order::Order, product::Product, user::User},
+    domain::{Aggregate, order::Order, payment::Payment, product::Product, user::User},
     outbound::{
         kafka::topics,
         postgres::{PostgresStore, idempotency, keys::PostgresKeys},
@@ -60,12 +60,13 @@ async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     let open = async |context: Context, types: &'static [&'static str]| {
         PostgresStore::open(context, config.database_url(context).expose(), settings, types).await
     };
-    let (users, products, orders) = tokio::try_join!(
+    let (users, products, orders, payments) = tokio::try_join!(
         open(Context::Users, UserEvent::TYPES),
         open(Context::Products, ProductEvent::TYPES),
         open(Context::Orders, OrderEvent::TYPES),
+        open(Context::Payments, PaymentEvent::TYPES),
     )?;
-    Ok(Stores { users, products, orders })
+    Ok(Stores { users, products, orders, payments })
 }
 
 /// Adds a check of each context's database.
@@ -76,6 +77,7 @@ pub fn check_stores(health: Health, stores: &Stores) -> Health {
             Context::Users => "postgres-users",
             Context::Products => "postgres-products",
             Context::Orders => "postgres-orders",
+            Context::Payments => "postgres-payments",
         };
         let pool = stores.of(context).pool().clone();
         health.check(name, move || {
@@ -94,20 +96,22 @@ impl Service {
         let relays = Relays::prepare(config, health);
         let master = config.master_key()?;
         let quotes = Arc::new(Directory::new(stores.products.clone(), FACTS, Product::quote));
-        let standings = Arc::new(Directory::new(stores.users.clone(), FACTS, |user: &User, _| user.standing()));
+        let customer = |user: &User, _| (user.standing(), user.payment_method().cloned());
+        let customers = Arc::new(Directory::new(stores.users.clone(), FACTS, customer));
 
-        let (known_quotes, known_standings) = (Arc::clone(&quotes), Arc::clone(&standings));
+        let (known_quotes, known_customers) = (Arc::clone(&quotes), Arc::clone(&customers));
         let writers = WritersOf { config, relays: &relays };
-        let (users, users_tasks) = writers.start::<User>(&stores.users, move |committed| known_standings.committed(committed));
+        let (users, users_tasks) = writers.start::<User>(&stores.users, move |committed| known_customers.committed(committed));
         let (products, products_tasks) =
             writers.start::<Product>(&stores.products, move |committed| known_quotes.committed(committed));
         let (orders, orders_tasks) = writers.start::<Order>(&stores.orders, |_| {});
+        let (payments, payments_tasks) = writers.start::<Payment>(&stores.payments, |_| {});
 
         let stop_background = CancellationToken::new();
         let mut background = Vec::new();
         let (stop, following) = (stop_background.clone(), Arc::clone(&quotes));
         background.push(tokio::spawn(async move { following.follow(&stop).await }));
-        let (stop, following) = (stop_background.clone(), Arc::clone(&standings));
+        let (stop, following) = (stop_background.clone(), Arc::clone(&customers));
         background.push(tokio::spawn(async move { following.follow(&stop).await }));
         background.push(tokio::spawn(maintain(stores.clone(), stop_background.clone())));
 
@@ -117,14 +121,15 @@ impl Service {
             users,
             products,
             orders,
+            payments,
             keys: PostgresKeys::new(stores.users.pool().clone(), master.clone()),
             quotes,
-            standings,
+            customers,
             digests: Digests::new(&master),
             stores,
             stopping,
         };
-        let writers = [users_tasks, products_tasks, orders_tasks].into_iter().flatten().collect();
+        let writers = [users_tasks, products_tasks, orders_tasks, payments_tasks].into_iter().flatten().collect();
         Ok(Self { commands: Arc::new(commands), writers, relays, background, stop_relays, stop_background })
     }
 

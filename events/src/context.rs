@@ -14,11 +14,13 @@ pub enum Context {
     Products,
     /// Orders and returns.
     Orders,
+    /// What was asked of payment providers, and what they answered.
+    Payments,
 }
 
 impl Context {
     /// Every context, in a fixed order.
-    pub const ALL: [Self; 3] = [Self::Users, Self::Products, Self::Orders];
+    pub const ALL: [Self; 4] = [Self::Users, Self::Products, Self::Orders, Self::Payments];
 
     /// The name used in schemas, topics, metrics and paths.
     #[must_use]
@@ -27,6 +29,7 @@ impl Context {
             Self::Users => "users",
             Self::Products => "products",
             Self::Orders => "orders",
+            Self::Payments => "payments",
         }
     }
 }
@@ -39,7 +42,7 @@ impl fmt::Display for Context {
 
 /// The text names no context.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no context: expected users, products or orders")]
+#[error("`{0}` is no context: expected users, products, orders or payments")]
 pub struct UnknownContext(pub String);
 
 impl FromStr for Context {

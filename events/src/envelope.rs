@@ -136,6 +136,7 @@ pub const fn source(context: Context) -> &'static str {
         Context::Users => "/orderflow/users",
         Context::Products => "/orderflow/products",
         Context::Orders => "/orderflow/orders",
+        Context::Payments => "/orderflow/payments",
     }
 }
 

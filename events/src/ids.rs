@@ -66,6 +66,26 @@ id!(
     ReturnId
 );
 id!(
+    /// A payment: the stream id in the `payments` context.
+    PaymentId
+);
+id!(
+    /// One try to get a payment authorised, chosen by whoever asks the provider, and used once.
+    AttemptId
+);
+id!(
+    /// One capture of authorised money, chosen by whoever asks for it, and used once.
+    CaptureId
+);
+id!(
+    /// One try to give an authorisation back, chosen by whoever asks for it, and used once.
+    VoidId
+);
+id!(
+    /// One refund of captured money, chosen by whoever asks for it, and used once.
+    RefundId
+);
+id!(
     /// One event, unique over all contexts.
     EventId
 );

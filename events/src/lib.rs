@@ -11,6 +11,7 @@ pub mod ids;
 pub mod money;
 pub mod orders;
 pub mod partition;
+pub mod payments;
 pub mod personal;
 pub mod products;
 pub mod text;
@@ -20,9 +21,12 @@ pub mod users;
 pub use context::Context;
 pub use envelope::{Envelope, RecordedEvent};
 pub use event::{DecodeError, DomainEvent};
-pub use ids::{EventId, OrderId, ProductId, ReservationId, ReturnId, StreamId, UserId};
+pub use ids::{
+    AttemptId, CaptureId, EventId, OrderId, PaymentId, ProductId, RefundId, ReservationId, ReturnId, StreamId, UserId, VoidId,
+};
 pub use money::{Currency, MinorUnits, Money, MoneyError, Quantity};
 pub use orders::OrderEvent;
+pub use payments::PaymentEvent;
 pub use personal::{DataKey, Personal, PersonalError};
 pub use products::ProductEvent;
 pub use text::TextError;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Currency, MinorUnits, ProductId, Quantity, ReturnId, UserId,
     event::events,
-    text::{Carrier, Reason, TrackingCode},
+    text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
 
 events! {
@@ -56,6 +56,9 @@ pub struct OrderPlaced {
     pub lines: Vec<OrderLine>,
     /// The sum of all lines.
     pub total: MinorUnits,
+    /// What to pay with: named with the order, or the user's default at that moment. Absent when neither is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method: Option<PaymentMethod>,
 }
 
 /// One line of an order. A product may stand on several.

@@ -19,6 +19,9 @@ pub enum TextError {
     /// Not an e-mail address.
     #[error("an e-mail address looks like name@domain, has at most 254 characters and no spaces")]
     Email,
+    /// Not a provider's token.
+    #[error("a payment method is a provider's token: 1 to {max} visible ASCII characters without spaces", max = PaymentMethod::MAX)]
+    PaymentMethod,
 }
 
 fn clean(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
@@ -102,6 +105,10 @@ text!(
     TrackingCode, "tracking code", 100
 );
 text!(
+    /// What a payment provider calls something that it did, so that both sides can find it.
+    ProviderReference, "provider's reference", 200
+);
+text!(
     /// The name of a person. Kept only as [`crate::Personal`] in events.
     PersonName, "name", 200
 );
@@ -161,6 +168,56 @@ impl<'de> Deserialize<'de> for Email {
     }
 }
 
+/// A way to pay, as a provider's token for it: opaque here, and worth something only together with our account there. Its
+/// [`fmt::Debug`] hides it, and it has no [`fmt::Display`], so that it gets into no log.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PaymentMethod(String);
+
+impl PaymentMethod {
+    /// The longest that is accepted, in characters.
+    pub const MAX: usize = 200;
+
+    /// Checks that it is a token: 1 to [`Self::MAX`] visible ASCII characters.
+    pub fn parse(token: &str) -> Result<Self, TextError> {
+        let fits = (1..=Self::MAX).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(token.to_owned())) } else { Err(TextError::PaymentMethod) }
+    }
+
+    /// The token, for the provider only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PaymentMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PaymentMethod(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for PaymentMethod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let token = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&token).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for PaymentMethod {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PaymentMethod".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": Self::MAX })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +229,20 @@ mod tests {
         assert!(ProductName::parse("a\nb").is_err());
         assert!(ProductName::parse(&"ä".repeat(200)).is_ok());
         assert!(ProductName::parse(&"a".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn payment_methods_are_tokens_that_nothing_shows() {
+        let token = "pm_1Nz$~!";
+        let method = PaymentMethod::parse(token).unwrap();
+        assert_eq!(method.expose(), token);
+        assert_eq!(format!("{method:?}"), "PaymentMethod(…)");
+        assert!(PaymentMethod::parse(&"a".repeat(200)).is_ok());
+        for bad in ["", " pm_1", "pm 1", "pm_1\n", "pm_ä", &"a".repeat(201)] {
+            let refused = serde_json::from_value::<PaymentMethod>(bad.into()).unwrap_err().to_string();
+            assert_eq!(PaymentMethod::parse(bad), Err(TextError::PaymentMethod), "{bad}");
+            assert!(bad.len() < 4 || !refused.contains(bad), "{refused}");
+        }
     }
 
     #[test]

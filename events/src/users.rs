@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Personal,
     event::events,
-    text::{Email, PersonName, Reason},
+    text::{Email, PaymentMethod, PersonName, Reason},
 };
 
 events! {
@@ -19,6 +19,8 @@ events! {
         NameChanged(UserNameChanged) = "user.name-changed.v1",
         /// The e-mail address was changed.
         EmailChanged(UserEmailChanged) = "user.email-changed.v1",
+        /// The default payment method was set, changed or removed.
+        PaymentMethodChanged(UserPaymentMethodChanged) = "user.payment-method-changed.v1",
         /// The account was closed; its e-mail address is free again.
         Deactivated(UserDeactivated) = "user.deactivated.v1",
     }
@@ -46,6 +48,14 @@ pub struct UserNameChanged {
 pub struct UserEmailChanged {
     /// The new address.
     pub email: Personal<Email>,
+}
+
+/// The default payment method was set, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserPaymentMethodChanged {
+    /// What orders are paid with that name nothing else; absent when there is no default any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<PaymentMethod>,
 }
 
 /// The account was closed.

@@ -3,9 +3,9 @@
 
 #![no_main]
 
-use events::{DomainEvent, Envelope, OrderEvent, ProductEvent, UserEvent};
+use events::{DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 use libfuzzer_sys::fuzz_target;
-use projector::projections::{KeyRing, Meta, OrderProjection, ProductProjection, Projection, UserProjection};
+use projector::projections::{KeyRing, Meta, OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection};
 
 fn fold<P: Projection>(envelope: &Envelope<'_>, value: &[u8])
 where
@@ -29,10 +29,12 @@ fuzz_target!(|data: &[u8]| {
     });
     let Ok(envelope) = Envelope::from_headers(headers) else { return };
     fold::<OrderProjection>(&envelope, value);
+    fold::<PaymentProjection>(&envelope, value);
     fold::<ProductProjection>(&envelope, value);
     fold::<UserProjection>(&envelope, value);
     let known = |types: &[&str]| types.contains(&&*envelope.event_type);
-    if !(known(OrderEvent::TYPES) || known(ProductEvent::TYPES) || known(UserEvent::TYPES)) {
+    let types = [OrderEvent::TYPES, PaymentEvent::TYPES, ProductEvent::TYPES, UserEvent::TYPES];
+    if !types.into_iter().any(known) {
         assert!(OrderEvent::decode(&envelope.event_type, value).is_err());
     }
 });

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use events::{DomainEvent, OrderEvent, ProductEvent, UserEvent};
+use events::{DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 use libfuzzer_sys::fuzz_target;
 
 fn lifted<E: DomainEvent + PartialEq + std::fmt::Debug>(event_type: &str, data: &[u8]) {
@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(event_type) = std::str::from_utf8(&data[..end]) else { return };
     let data = &data[end + 1..];
     lifted::<OrderEvent>(event_type, data);
+    lifted::<PaymentEvent>(event_type, data);
     lifted::<ProductEvent>(event_type, data);
     lifted::<UserEvent>(event_type, data);
 });

@@ -87,7 +87,7 @@ async fn summary(api: &Api, imported: &Imported, streams: u64, waited: Duration,
 /// All events written so far: the sum of every lane's head.
 async fn events(api: &Api) -> Result<u64> {
     let mut events = 0;
-    for context in ["users", "products", "orders"] {
+    for context in ["users", "products", "orders", "payments"] {
         let answer = api.get(Service::Command, &format!("/v1/lanes?context={context}")).await?;
         let heads = answer["heads"].as_array().with_context(|| format!("the lanes of {context} have no heads"))?;
         events += heads.iter().filter_map(serde_json::Value::as_u64).sum::<u64>();

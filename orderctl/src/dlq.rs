@@ -89,7 +89,7 @@ struct LogArgs {
 /// Which parked streams, beside the group.
 #[derive(Debug, Args)]
 struct Filter {
-    /// Only of this context: users, products or orders
+    /// Only of this context: users, products, orders or payments
     #[arg(long)]
     context: Option<String>,
     /// Only where the failed event is of this type

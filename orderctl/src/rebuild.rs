@@ -27,16 +27,18 @@ enum Projection {
     Users,
     Products,
     Orders,
+    Payments,
 }
 
 impl Projection {
-    const ALL: [Self; 3] = [Self::Users, Self::Products, Self::Orders];
+    const ALL: [Self; 4] = [Self::Users, Self::Products, Self::Orders, Self::Payments];
 
     fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
             Self::Products => "products",
             Self::Orders => "orders",
+            Self::Payments => "payments",
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod derived;
 pub mod keyring;
 pub mod order;
+pub mod payment;
 pub mod product;
 pub mod user;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 pub use derived::{Counter, IndexEntry, IndexName};
 pub use keyring::KeyRing;
 pub use order::OrderProjection;
+pub use payment::PaymentProjection;
 pub use product::ProductProjection;
 pub use user::UserProjection;
 
@@ -111,5 +113,6 @@ pub const fn version(context: events::Context) -> u32 {
         events::Context::Users => UserProjection::VERSION,
         events::Context::Products => ProductProjection::VERSION,
         events::Context::Orders => OrderProjection::VERSION,
+        events::Context::Payments => PaymentProjection::VERSION,
     }
 }

@@ -6,6 +6,7 @@
 //! | orders | `recent` | [`timed`] of placement | all orders |
 //! | orders | `status:{status}` | [`timed`] of placement | orders in a status |
 //! | orders | `user:{user id, simple}` | [`timed`] of placement | a user's orders |
+//! | payments | `order:{order id, simple}` | [`timed`] of the first request | an order's payments |
 //! | products | `name` | [`named`] | active and discontinued products by name |
 //! | products | `stock` | [`counted`] of available pieces | active products by stock |
 

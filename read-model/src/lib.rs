@@ -6,6 +6,7 @@
 pub mod index;
 pub mod keys;
 pub mod order;
+pub mod payment;
 pub mod pointers;
 pub mod product;
 pub mod stats;
@@ -14,6 +15,7 @@ pub mod user;
 
 pub use keys::{Generation, Slot};
 pub use order::{OrderStatus, OrderView};
+pub use payment::{PaymentStatus, PaymentView};
 pub use pointers::{Building, Pointers, Previous};
 pub use product::{ProductStatus, ProductView};
 pub use stored::{Flags, Header, StoredView, StoredViewError};

@@ -46,7 +46,7 @@ pub struct Header {
     pub flags: Flags,
     /// The version of the last event in the view.
     pub version: u64,
-    /// The user that the view belongs to, for authorisation; none for guests' orders and products.
+    /// The user that the view belongs to, for authorisation; none for guests' orders and payments and for products.
     pub owner: Option<Uuid>,
 }
 

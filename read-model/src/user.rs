@@ -30,6 +30,9 @@ pub struct UserView {
     pub name: Option<String>,
     /// The e-mail address; null when it was erased.
     pub email: Option<String>,
+    /// When the default payment method was set; absent when there is none. What it is, the view does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method_set_at: Option<DateTime<Utc>>,
     /// When the account was opened.
     pub registered_at: DateTime<Utc>,
     /// When it was closed.

@@ -79,7 +79,7 @@ impl Command {
         let id = self.id.map(|id| id.to_string()).unwrap_or_default();
         let reservation = self.body["reservation_id"].as_str().unwrap_or_default();
         let verb = match self.name {
-            "register-user" | "create-product" | "place-order" => {
+            "register-user" | "create-product" | "place-order" | "request-payment" => {
                 if self.id.is_some() {
                     body["id"] = json!(id);
                 }
@@ -91,6 +91,18 @@ impl Command {
                 let path = format!("/v1/{context}/{id}/reservations/{reservation}/{verb}");
                 return (Method::POST, path, json!({}));
             }
+            "change-payment-method" => return (Method::PUT, format!("/v1/{context}/{id}/payment-method"), body),
+            "confirm-capture" | "fail-capture" | "confirm-void" | "fail-void" | "confirm-refund" | "fail-refund" => {
+                let (verb, step) = self.name.split_once('-').unwrap_or_default();
+                let step_id = self.body[format!("{step}_id")].as_str().unwrap_or_default();
+                return (Method::POST, format!("/v1/{context}/{id}/{step}s/{step_id}/{verb}"), body);
+            }
+            "request-capture" => "captures",
+            "request-void" => "voids",
+            "request-refund" => "refunds",
+            "authorise-payment" => "authorise",
+            "decline-payment" => "decline",
+            "expire-payment" => "expire",
             "deactivate-user" => "deactivate",
             "adjust-stock" => "stock-adjustments",
             "discontinue-product" => "discontinue",

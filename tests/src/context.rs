@@ -11,11 +11,13 @@ pub enum Context {
     Products,
     /// Orders.
     Orders,
+    /// Payments.
+    Payments,
 }
 
 impl Context {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Users, Self::Products, Self::Orders];
+    pub const ALL: [Self; 4] = [Self::Users, Self::Products, Self::Orders, Self::Payments];
 
     /// The name.
     #[must_use]
@@ -24,6 +26,7 @@ impl Context {
             Self::Users => "users",
             Self::Products => "products",
             Self::Orders => "orders",
+            Self::Payments => "payments",
         }
     }
 }

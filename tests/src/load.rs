@@ -1,7 +1,8 @@
-//! Random commands by seed: many lives of users, products and orders at once, with duplicates, stale versions, contended
+//! Random commands by seed: many lives of users, products, orders and payments at once, with duplicates, stale versions, contended
 //! products and streams of commands.
 
 mod lives;
+mod payments;
 mod shop;
 
 use std::{

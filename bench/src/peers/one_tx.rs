@@ -103,8 +103,13 @@ async fn place(
         quote: shop.quotes.get(&line.product_id.0).copied(),
         negotiated: line.unit_price,
     });
-    let place =
-        PlaceOrder { customer: Customer::Guest, fulfilment: body.fulfilment, currency: body.currency, lines: lines.collect() };
+    let place = PlaceOrder {
+        customer: Customer::Guest,
+        fulfilment: body.fulfilment,
+        currency: body.currency,
+        lines: lines.collect(),
+        payment_method: None,
+    };
     let accepted: Accepted = shop.store.execute(id, key, &Command::Place(place), &trace).await?;
     let headers =
         [(header::LOCATION, format!("/v1/orders/{}", accepted.id)), (header::ETAG, format!("\"{}\"", accepted.version))];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events::{Context, DataKey, StreamId, UserId};
+use events::{Context, DataKey, StreamId, UserId, text::PaymentMethod};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     domain::{
         order::{Order, ProductQuote, Standing},
+        payment::Payment,
         product::Product,
         user::{EmailClaim, User},
     },
@@ -25,8 +26,8 @@ use crate::{
 
 /// What orders may know of products: what it costs, none when it does not exist.
 pub type Quotes = Directory<Product, Option<ProductQuote>>;
-/// What orders may know of users.
-pub type Standings = Directory<User, Standing>;
+/// What orders may know of users: how they stand, and what they pay with.
+pub type Customers = Directory<User, (Standing, Option<PaymentMethod>)>;
 
 /// Everything that commands need.
 pub struct Commands {
@@ -36,12 +37,14 @@ pub struct Commands {
     pub products: Writers<Product>,
     /// Executes commands on orders.
     pub orders: Writers<Order>,
+    /// Executes commands on payments.
+    pub payments: Writers<Payment>,
     /// The keys of personal data.
     pub keys: PostgresKeys,
     /// Prices.
     pub quotes: Arc<Quotes>,
     /// Accounts.
-    pub standings: Arc<Standings>,
+    pub customers: Arc<Customers>,
     /// Hashes of what must not be kept in the clear.
     pub digests: Digests,
     /// The stores, for reading.
@@ -58,6 +61,7 @@ impl Commands {
             Context::Users => self.users.are_full(),
             Context::Products => self.products.are_full(),
             Context::Orders => self.orders.are_full(),
+            Context::Payments => self.payments.are_full(),
         }
     }
 
@@ -65,6 +69,12 @@ impl Commands {
     pub async fn owner_of_order(&self, order: StreamId) -> Result<Option<UserId>, LoadError> {
         let states = state::load::<Order>(self.stores.orders.pool(), &[order]).await?;
         Ok(states.get(&order).and_then(|found| found.state.owner()))
+    }
+
+    /// Whose a payment is; none for a guest's, and for one that does not exist.
+    pub async fn owner_of_payment(&self, payment: StreamId) -> Result<Option<UserId>, LoadError> {
+        let states = state::load::<Payment>(self.stores.payments.pool(), &[payment]).await?;
+        Ok(states.get(&payment).and_then(|found| found.state.owner()))
     }
 }
 
@@ -77,6 +87,8 @@ pub struct Stores {
     pub products: PostgresStore,
     /// Of `orders`.
     pub orders: PostgresStore,
+    /// Of `payments`.
+    pub payments: PostgresStore,
 }
 
 impl Stores {
@@ -87,6 +99,7 @@ impl Stores {
             Context::Users => &self.users,
             Context::Products => &self.products,
             Context::Orders => &self.orders,
+            Context::Payments => &self.payments,
         }
     }
 }

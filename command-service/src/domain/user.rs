@@ -6,8 +6,8 @@ mod tests;
 
 use events::{
     Personal, UserEvent,
-    text::{Email, PersonName, Reason},
-    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserRegistered},
+    text::{Email, PaymentMethod, PersonName, Reason},
+    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserPaymentMethodChanged, UserRegistered},
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,11 @@ pub enum Command {
         name: Option<Personal<PersonName>>,
         /// The new address, and what it is unique by.
         email: Option<(Personal<Email>, EmailClaim)>,
+    },
+    /// Sets, changes or removes what orders are paid with that name nothing else. What is the same already makes no event.
+    ChangePaymentMethod {
+        /// The new default; none to have none.
+        method: Option<PaymentMethod>,
     },
     /// Closes the account for ever and frees its e-mail address.
     Deactivate {
@@ -63,6 +68,9 @@ pub struct Account {
     pub name: Personal<PersonName>,
     /// The person's e-mail address.
     pub email: Personal<Email>,
+    /// What orders are paid with that name nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method: Option<PaymentMethod>,
 }
 
 /// The rule that refused a command to a user's account.
@@ -105,6 +113,12 @@ impl User {
         }
     }
 
+    /// What an order is paid with that names nothing else.
+    #[must_use]
+    pub fn payment_method(&self) -> Option<&PaymentMethod> {
+        self.account()?.payment_method.as_ref()
+    }
+
     /// What is known of the person.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
@@ -128,7 +142,7 @@ impl Aggregate for User {
     type Event = UserEvent;
     type Error = UserError;
 
-    const SHAPE: &'static str = "user/1";
+    const SHAPE: &'static str = "user/2";
 
     fn decide(&self, command: &Command) -> Result<Vec<UserEvent>, UserError> {
         match (command, self) {
@@ -136,13 +150,23 @@ impl Aggregate for User {
                 Ok(vec![UserRegistered { name: name.clone(), email: email.clone() }.into()])
             }
             (Command::Register { .. }, Self::Active(_) | Self::Deactivated(_)) => Err(UserError::AlreadyRegistered),
-            (Command::Change { .. } | Command::Deactivate { .. }, Self::Unregistered) => Err(UserError::UserNotFound),
-            (Command::Change { .. }, Self::Deactivated(_)) => Err(UserError::UserDeactivated),
+            (Command::Change { .. } | Command::ChangePaymentMethod { .. } | Command::Deactivate { .. }, Self::Unregistered) => {
+                Err(UserError::UserNotFound)
+            }
+            (Command::Change { .. } | Command::ChangePaymentMethod { .. }, Self::Deactivated(_)) => {
+                Err(UserError::UserDeactivated)
+            }
             (Command::Change { name: None, email: None }, Self::Active(_)) => Err(UserError::NothingToChange),
             (Command::Change { name, email }, Self::Active(_)) => {
                 let name = name.clone().map(|name| UserNameChanged { name }.into());
                 let email = email.clone().map(|(email, _)| UserEmailChanged { email }.into());
                 Ok(name.into_iter().chain(email).collect())
+            }
+            (Command::ChangePaymentMethod { method }, Self::Active(account)) if *method == account.payment_method => {
+                Ok(Vec::new())
+            }
+            (Command::ChangePaymentMethod { method }, Self::Active(_)) => {
+                Ok(vec![UserPaymentMethodChanged { method: method.clone() }.into()])
             }
             (Command::Deactivate { reason }, Self::Active(_)) => Ok(vec![UserDeactivated { reason: reason.clone() }.into()]),
             (Command::Deactivate { .. }, Self::Deactivated(_)) => Err(UserError::AlreadyDeactivated),
@@ -152,11 +176,14 @@ impl Aggregate for User {
     fn evolve(self, event: &UserEvent) -> Self {
         match event {
             UserEvent::Registered(UserRegistered { name, email }) => {
-                Self::Active(Account { name: name.clone(), email: email.clone() })
+                Self::Active(Account { name: name.clone(), email: email.clone(), payment_method: None })
             }
             UserEvent::NameChanged(UserNameChanged { name }) => self.map(|account| Account { name: name.clone(), ..account }),
             UserEvent::EmailChanged(UserEmailChanged { email }) => {
                 self.map(|account| Account { email: email.clone(), ..account })
+            }
+            UserEvent::PaymentMethodChanged(UserPaymentMethodChanged { method }) => {
+                self.map(|account| Account { payment_method: method.clone(), ..account })
             }
             UserEvent::Deactivated(UserDeactivated { .. }) => match self {
                 Self::Unregistered => Self::Unregistered,
@@ -171,7 +198,7 @@ impl Aggregate for User {
             | Command::Change { email: Some((_, EmailClaim(hmac))), .. } => {
                 vec![Claim::Take(ClaimKind::Email, hmac.to_vec())]
             }
-            Command::Change { email: None, .. } => Vec::new(),
+            Command::Change { email: None, .. } | Command::ChangePaymentMethod { .. } => Vec::new(),
             Command::Deactivate { .. } => vec![Claim::Release(ClaimKind::Email)],
         }
     }

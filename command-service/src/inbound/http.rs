@@ -17,7 +17,7 @@ use service_kit::{
 
 use crate::{
     application::commands::Commands,
-    domain::{order::Order, product::Product, user::User},
+    domain::{order::Order, payment::Payment, product::Product, user::User},
 };
 
 /// Every endpoint with the roles that may use it. Whose data a customer may touch is checked in the handlers.
@@ -32,6 +32,8 @@ pub fn routes() -> Routes<Arc<Commands>> {
         .route(Method::GET, "/v1/products/{id}/state", &[Staff, Service], history::state::<Product>)
         .route(Method::GET, "/v1/orders/{id}/events", &[Customer, Staff, Service], history::events::<Order>)
         .route(Method::GET, "/v1/orders/{id}/state", &[Customer, Staff, Service], history::state::<Order>)
+        .route(Method::GET, "/v1/payments/{id}/events", &[Customer, Staff, Service], history::events::<Payment>)
+        .route(Method::GET, "/v1/payments/{id}/state", &[Customer, Staff, Service], history::state::<Payment>)
         .route(Method::GET, "/v1/feed", &[Service], feed::feed)
         .route(Method::GET, "/v1/lanes", &[Service], feed::lanes)
         .route(Method::POST, "/v1/personal-keys", &[Service], personal_keys::personal_keys)

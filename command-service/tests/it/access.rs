@@ -18,11 +18,14 @@ use crate::harness::{Answer, Database, Instance, Launch, customer, id, product_b
 const EVERYONE: &[Role] = &[];
 const ALL: &[Role] = &[Customer, Staff, Service, Admin];
 const SHOP: &[Role] = &[Staff, Service, Admin];
+/// Those who talk to payment providers, and those who put right what they left open.
+const RECORDERS: &[Role] = &[Service, Admin];
 
 /// Who gets past the door of each endpoint. A route that is not here fails the test below.
-const TABLE: [(&str, &str, &[Role]); 29] = [
+const TABLE: [(&str, &str, &[Role]); 45] = [
     ("POST", "/v1/users", ALL),
     ("PATCH", "/v1/users/{id}", ALL),
+    ("PUT", "/v1/users/{id}/payment-method", ALL),
     ("POST", "/v1/users/{id}/deactivate", ALL),
     ("POST", "/v1/products", SHOP),
     ("PATCH", "/v1/products/{id}", SHOP),
@@ -37,6 +40,19 @@ const TABLE: [(&str, &str, &[Role]); 29] = [
     ("POST", "/v1/orders/{id}/ship", SHOP),
     ("POST", "/v1/orders/{id}/deliver", SHOP),
     ("POST", "/v1/orders/{id}/returns", SHOP),
+    ("POST", "/v1/payments", RECORDERS),
+    ("POST", "/v1/payments/{id}/authorise", RECORDERS),
+    ("POST", "/v1/payments/{id}/decline", RECORDERS),
+    ("POST", "/v1/payments/{id}/expire", RECORDERS),
+    ("POST", "/v1/payments/{id}/captures", RECORDERS),
+    ("POST", "/v1/payments/{id}/captures/{capture}/confirm", RECORDERS),
+    ("POST", "/v1/payments/{id}/captures/{capture}/fail", RECORDERS),
+    ("POST", "/v1/payments/{id}/voids", RECORDERS),
+    ("POST", "/v1/payments/{id}/voids/{void}/confirm", RECORDERS),
+    ("POST", "/v1/payments/{id}/voids/{void}/fail", RECORDERS),
+    ("POST", "/v1/payments/{id}/refunds", RECORDERS),
+    ("POST", "/v1/payments/{id}/refunds/{refund}/confirm", RECORDERS),
+    ("POST", "/v1/payments/{id}/refunds/{refund}/fail", RECORDERS),
     ("POST", "/v1/commands", SHOP),
     ("GET", "/v1/users/{id}/events", ALL),
     ("GET", "/v1/users/{id}/state", ALL),
@@ -44,6 +60,8 @@ const TABLE: [(&str, &str, &[Role]); 29] = [
     ("GET", "/v1/products/{id}/state", SHOP),
     ("GET", "/v1/orders/{id}/events", ALL),
     ("GET", "/v1/orders/{id}/state", ALL),
+    ("GET", "/v1/payments/{id}/events", ALL),
+    ("GET", "/v1/payments/{id}/state", ALL),
     ("GET", "/v1/feed", &[Service]),
     ("GET", "/v1/lanes", &[Service]),
     ("POST", "/v1/personal-keys", &[Service]),
@@ -67,7 +85,9 @@ async fn every_endpoint_lets_in_its_roles_and_nobody_else() {
     for endpoint in routes.table() {
         let (method, path) = (endpoint.method.as_str(), endpoint.path);
         let roles = expected.remove(&(method, path)).unwrap_or_else(|| panic!("{method} {path} is not in the table"));
-        let url = path.replace("{id}", &id(1).to_string()).replace("{reservation}", &id(2).to_string());
+        let parts = ["{reservation}", "{capture}", "{void}", "{refund}"];
+        let url = path.replace("{id}", &id(1).to_string());
+        let url = parts.into_iter().fold(url, |url, part| url.replace(part, &id(2).to_string()));
         let call = async |token: &str| {
             let request = shop.request(Method::from_bytes(method.as_bytes()).unwrap(), &url, token);
             // What it says is refused, if anybody comes so far.

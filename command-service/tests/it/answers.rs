@@ -156,6 +156,30 @@ async fn commands_answer_as_published() {
     r.title("The same return again: nothing to do");
     r.post(&staff, &format!("{path}/returns"), back).await;
     r.post(&staff, &format!("/v1/orders/{}/cancel", id(6)), json!({ "reason": "a mistake" })).await;
+    r.title("Payments");
+    let method = json!({ "method": "pm_1" });
+    let users_method = format!("/v1/users/{}/payment-method", id(1));
+    r.send(Method::PUT, &ann, &users_method, &[("content-type", "application/json")], &method.to_string()).await;
+    let request = json!({ "id": id(60), "attempt_id": id(61), "order_id": id(5), "user_id": id(1), "amount": money(1000), "method": "pm_1" });
+    r.post(&service, "/v1/payments", request.clone()).await;
+    r.title("The same attempt again: nothing to do");
+    r.post(&service, "/v1/payments", request).await;
+    let path = format!("/v1/payments/{}", id(60));
+    r.post(&service, &format!("{path}/authorise"), json!({ "attempt_id": id(61), "reference": "P-1" })).await;
+    r.post(&service, &format!("{path}/captures"), json!({ "capture_id": id(62), "amount": money(600) })).await;
+    r.post(&service, &format!("{path}/captures/{}/confirm", id(62)), json!({ "reference": "P-2" })).await;
+    r.post(&service, &format!("{path}/refunds"), json!({ "refund_id": id(63), "amount": money(100) })).await;
+    r.post(&service, &format!("{path}/refunds/{}/fail", id(63)), json!({ "reason": "try later" })).await;
+    r.post(&service, &format!("{path}/voids"), json!({ "void_id": id(64) })).await;
+    r.post(&service, &format!("{path}/voids/{}/confirm", id(64)), json!({ "reference": "P-3" })).await;
+    let request = json!({ "id": id(65), "attempt_id": id(66), "order_id": id(6), "amount": money(398), "method": "pm_2" });
+    r.post(&service, "/v1/payments", request).await;
+    r.post(
+        &service,
+        &format!("/v1/payments/{}/decline", id(65)),
+        json!({ "attempt_id": id(66), "reason": "insufficient funds" }),
+    )
+    .await;
     r.title("Without a body where none is needed");
     let place = json!({ "id": id(7), "lines": [{ "product_id": id(3), "quantity": 1 }] });
     r.post(&staff, "/v1/orders", place).await;
@@ -172,7 +196,11 @@ async fn reads_answer_as_published() {
     let place = json!({ "id": id(5), "user_id": id(2), "lines": [{ "product_id": id(3), "quantity": 2 }] });
     r.instance.post("/v1/orders", &staff, &place).await;
     r.instance.post(&format!("/v1/orders/{}/confirm", id(5)), &staff, &json!({})).await;
-    for (context, number) in [("users", 2), ("products", 3), ("orders", 5)] {
+    let request = json!({ "id": id(60), "attempt_id": id(61), "order_id": id(5), "user_id": id(2), "amount": money(510), "method": "pm_1" });
+    r.instance.post("/v1/payments", &service, &request).await;
+    let paid = json!({ "attempt_id": id(61), "reference": "P-1" });
+    r.instance.post(&format!("/v1/payments/{}/authorise", id(60)), &service, &paid).await;
+    for (context, number) in [("users", 2), ("products", 3), ("orders", 5), ("payments", 60)] {
         r.get(&staff, &format!("/v1/{context}/{}/events?limit=1", id(number))).await;
         r.get(&staff, &format!("/v1/{context}/{}/events?after=1", id(number))).await;
         r.get(&staff, &format!("/v1/{context}/{}/state", id(number))).await;
@@ -308,6 +336,13 @@ async fn broken_rules_answer_as_published() {
     r.instance.post(&format!("/v1/orders/{}/deliver", id(5)), &staff, &json!({})).await;
     let path = format!("/v1/orders/{}/returns", id(5));
     r.post(&staff, &path, json!({ "lines": [{ "line": 1, "quantity": 3 }] })).await;
+    let request = json!({ "id": id(60), "attempt_id": id(61), "order_id": id(5), "amount": money(1000), "method": "pm_1" });
+    r.instance.post("/v1/payments", &service, &request).await;
+    let capture = json!({ "capture_id": id(62), "amount": money(1001) });
+    r.post(&service, &format!("/v1/payments/{}/captures", id(60)), capture.clone()).await;
+    let paid = json!({ "attempt_id": id(61), "reference": "P-1" });
+    r.instance.post(&format!("/v1/payments/{}/authorise", id(60)), &service, &paid).await;
+    r.post(&service, &format!("/v1/payments/{}/captures", id(60)), capture).await;
     r.title("Idempotency");
     let once = ("idempotency-key", "once");
     r.post_with(&staff, "/v1/orders", once, order(6)).await;

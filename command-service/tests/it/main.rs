@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod idempotency;
 mod instances;
+mod payments;
 mod relay;
 mod settings;
 mod stored_states;

@@ -1,19 +1,23 @@
 //! Strategies for events of every type.
 
 use events::{
-    Currency, MinorUnits, Money, OrderEvent, OrderId, Personal, ProductEvent, ProductId, Quantity, ReservationId, ReturnId,
-    UserEvent, UserId,
+    AttemptId, CaptureId, Currency, MinorUnits, Money, OrderEvent, OrderId, PaymentEvent, Personal, ProductEvent, ProductId,
+    Quantity, RefundId, ReservationId, ReturnId, UserEvent, UserId, VoidId,
     money::{MAX_MINOR, MAX_QUANTITY},
     orders::{
         Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderReturned, OrderShipped,
         ReturnedLine,
     },
+    payments::{
+        CaptureFailed, CaptureRequested, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
+        PaymentRequested, PaymentVoided, RefundFailed, RefundRequested, VoidFailed, VoidRequested,
+    },
     products::{
         AdjustmentReason, ProductCreated, ProductDiscontinued, ProductRenamed, ProductRepriced, StockAdjusted, StockCommitted,
         StockReleased, StockReserved,
     },
-    text::{Carrier, ProductName, Reason, Sku, TrackingCode},
-    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserRegistered},
+    text::{Carrier, PaymentMethod, ProductName, ProviderReference, Reason, Sku, TrackingCode},
+    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserPaymentMethodChanged, UserRegistered},
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::json;
@@ -48,6 +52,10 @@ fn reason() -> impl Strategy<Value = Reason> {
     text().prop_map(|text| Reason::parse(&text).unwrap())
 }
 
+fn method() -> impl Strategy<Value = PaymentMethod> {
+    "[!-~]{1,200}".prop_map(|token| PaymentMethod::parse(&token).unwrap())
+}
+
 fn personal<T: serde::Serialize + serde::de::DeserializeOwned>() -> impl Strategy<Value = Personal<T>> {
     (uuid(), "[A-Za-z0-9+/]{40,80}")
         .prop_map(|(kid, ct)| serde_json::from_value(json!({ "kid": kid, "ct": ct })).unwrap())
@@ -59,6 +67,7 @@ pub(crate) fn user_event() -> impl Strategy<Value = UserEvent> {
         (personal(), personal()).prop_map(|(name, email)| UserRegistered { name, email }.into()),
         personal().prop_map(|name| UserNameChanged { name }.into()),
         personal().prop_map(|email| UserEmailChanged { email }.into()),
+        option::of(method()).prop_map(|method| UserPaymentMethodChanged { method }.into()),
         option::of(reason()).prop_map(|reason| UserDeactivated { reason }.into()),
     ]
 }
@@ -95,8 +104,16 @@ fn placed() -> impl Strategy<Value = OrderPlaced> {
         },
     );
     let fulfilment = prop_oneof![Just(Fulfilment::Managed), Just(Fulfilment::External)];
-    (option::of(uuid().prop_map(UserId)), fulfilment, currency(), vec(line, 1..5), minor())
-        .prop_map(|(user_id, fulfilment, currency, lines, total)| OrderPlaced { user_id, fulfilment, currency, lines, total })
+    (option::of(uuid().prop_map(UserId)), fulfilment, currency(), vec(line, 1..5), minor(), option::of(method())).prop_map(
+        |(user_id, fulfilment, currency, lines, total, payment_method)| OrderPlaced {
+            user_id,
+            fulfilment,
+            currency,
+            lines,
+            total,
+            payment_method,
+        },
+    )
 }
 
 fn returned() -> impl Strategy<Value = OrderReturned> {
@@ -115,5 +132,47 @@ pub(crate) fn order_event() -> impl Strategy<Value = OrderEvent> {
         (carrier, tracking).prop_map(|(carrier, tracking)| OrderShipped { carrier, tracking }.into()),
         Just(OrderDelivered {}.into()),
         returned().prop_map_into(),
+    ]
+}
+
+fn requested() -> impl Strategy<Value = PaymentRequested> {
+    (uuid(), uuid(), option::of(uuid().prop_map(UserId)), money(), method()).prop_map(
+        |(attempt, order, user_id, amount, method)| PaymentRequested {
+            attempt_id: AttemptId(attempt),
+            order_id: OrderId(order),
+            user_id,
+            amount,
+            method,
+        },
+    )
+}
+
+pub(crate) fn payment_event() -> impl Strategy<Value = PaymentEvent> {
+    let reference = || text().prop_map(|text| ProviderReference::parse(&text).unwrap());
+    let attempt = || uuid().prop_map(AttemptId);
+    let capture = || (uuid().prop_map(CaptureId), money());
+    let void = || uuid().prop_map(VoidId);
+    let refund = || (uuid().prop_map(RefundId), money());
+    prop_oneof![
+        requested().prop_map_into(),
+        (attempt(), money(), reference()).prop_map(|(attempt_id, amount, reference)| PaymentAuthorised {
+            attempt_id,
+            amount,
+            reference
+        }
+        .into()),
+        (attempt(), reason()).prop_map(|(attempt_id, reason)| PaymentDeclined { attempt_id, reason }.into()),
+        Just(PaymentExpired {}.into()),
+        capture().prop_map(|(capture_id, amount)| CaptureRequested { capture_id, amount }.into()),
+        (capture(), reference())
+            .prop_map(|((capture_id, amount), reference)| PaymentCaptured { capture_id, amount, reference }.into()),
+        (capture(), reason()).prop_map(|((capture_id, amount), reason)| CaptureFailed { capture_id, amount, reason }.into()),
+        void().prop_map(|void_id| VoidRequested { void_id }.into()),
+        (void(), reference()).prop_map(|(void_id, reference)| PaymentVoided { void_id, reference }.into()),
+        (void(), reason()).prop_map(|(void_id, reason)| VoidFailed { void_id, reason }.into()),
+        refund().prop_map(|(refund_id, amount)| RefundRequested { refund_id, amount }.into()),
+        (refund(), reference())
+            .prop_map(|((refund_id, amount), reference)| PaymentRefunded { refund_id, amount, reference }.into()),
+        (refund(), reason()).prop_map(|((refund_id, amount), reason)| RefundFailed { refund_id, amount, reason }.into()),
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use events::{Context, DecodeError, DomainEvent, OrderEvent, ProductEvent, UserEvent};
+use events::{Context, DecodeError, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 use serde_json::Value;
 
 /// One event type, as its context's enum knows it.
@@ -22,7 +22,7 @@ type Recoded = Result<(&'static str, Vec<u8>), DecodeError>;
 
 /// Every type that can be read, old versions too.
 pub(crate) fn every_type() -> Vec<EventType> {
-    [of::<UserEvent>(), of::<ProductEvent>(), of::<OrderEvent>()].into_iter().flatten().collect()
+    [of::<UserEvent>(), of::<ProductEvent>(), of::<OrderEvent>(), of::<PaymentEvent>()].into_iter().flatten().collect()
 }
 
 fn of<E: DomainEvent>() -> Vec<EventType> {

@@ -8,7 +8,7 @@ use proptest::{option, prelude::*};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    arbitrary::{order_event, product_event, user_event, uuid},
+    arbitrary::{order_event, payment_event, product_event, user_event, uuid},
     catalogue::every_type,
 };
 
@@ -59,6 +59,11 @@ proptest! {
 
     #[test]
     fn order_events_round_trip_and_fit_their_schema(event in order_event()) {
+        read_back(&event)?;
+    }
+
+    #[test]
+    fn payment_events_round_trip_and_fit_their_schema(event in payment_event()) {
         read_back(&event)?;
     }
 

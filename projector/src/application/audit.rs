@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     outbound::{command_service::CommandService, redis::RedisStore},
-    projections::{OrderProjection, ProductProjection, Projection, UserProjection},
+    projections::{OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
 };
 use examine::{ExamineError, Kind, Sides, Verdict};
 use sample::Sample;
@@ -184,6 +184,7 @@ impl Auditor {
             Context::Users => self.look_at::<UserProjection>(context, stream, late).await,
             Context::Products => self.look_at::<ProductProjection>(context, stream, late).await,
             Context::Orders => self.look_at::<OrderProjection>(context, stream, late).await,
+            Context::Payments => self.look_at::<PaymentProjection>(context, stream, late).await,
         }
     }
 

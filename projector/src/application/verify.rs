@@ -25,7 +25,7 @@ use crate::{
         command_service::{CommandService, CommandServiceError},
         redis::{RedisStore, RedisStoreError},
     },
-    projections::{OrderProjection, ProductProjection, Projection, UserProjection},
+    projections::{OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
 };
 pub use topic::KafkaReport;
 
@@ -169,6 +169,7 @@ impl Verification {
                 Context::Users => self.context::<UserProjection>(context, generation, sample, told).await?,
                 Context::Products => self.context::<ProductProjection>(context, generation, sample, told).await?,
                 Context::Orders => self.context::<OrderProjection>(context, generation, sample, told).await?,
+                Context::Payments => self.context::<PaymentProjection>(context, generation, sample, told).await?,
             };
             told.send(Message::Context(Box::new(report))).await.map_err(|_| VerifyError::Gone)?;
         }

@@ -38,7 +38,7 @@ use crate::{
         dead_letters::DeadLetters,
         redis::{Applied, RedisStore, SlotState, Step},
     },
-    projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
+    projections::{KeyRing, OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
 };
 use careful::Wary;
 use fold::Folding;
@@ -127,6 +127,7 @@ pub async fn run(shared: Arc<Shared>, assignment: Assignment) {
         Context::Users => Worker::<UserProjection>::run(shared, assignment).await,
         Context::Products => Worker::<ProductProjection>::run(shared, assignment).await,
         Context::Orders => Worker::<OrderProjection>::run(shared, assignment).await,
+        Context::Payments => Worker::<PaymentProjection>::run(shared, assignment).await,
     }
 }
 

@@ -59,7 +59,7 @@ impl Projection for UserProjection {
             UserEvent::Registered(registered) => wanted.extend([registered.name.kid, registered.email.kid]),
             UserEvent::NameChanged(changed) => wanted.push(changed.name.kid),
             UserEvent::EmailChanged(changed) => wanted.push(changed.email.kid),
-            UserEvent::Deactivated(_) => {}
+            UserEvent::PaymentMethodChanged(_) | UserEvent::Deactivated(_) => {}
         }
     }
 
@@ -79,6 +79,7 @@ fn register(registered: &UserRegistered, meta: &Meta, keys: &KeyRing) -> Folded<
         status: UserStatus::Active,
         name,
         email,
+        payment_method_set_at: None,
         registered_at: meta.occurred_at,
         deactivated_at: None,
     })
@@ -95,6 +96,9 @@ fn change(mut view: UserView, event: &UserEvent, meta: &Meta, keys: &KeyRing) ->
             Ok(email) => view.email = email,
             Err(_) => return refused(view, UNREADABLE),
         },
+        UserEvent::PaymentMethodChanged(changed) => {
+            view.payment_method_set_at = changed.method.as_ref().map(|_| meta.occurred_at);
+        }
         UserEvent::Deactivated(_) => {
             view.status = UserStatus::Deactivated;
             view.deactivated_at = Some(meta.occurred_at);

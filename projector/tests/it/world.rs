@@ -185,6 +185,7 @@ pub(crate) fn order(number: u64) -> Vec<RecordedEvent> {
         currency: Currency::GBP,
         lines: vec![line(1, product(number)), line(2, product(number + 3))],
         total: MinorUnits::new(8 * price).unwrap(),
+        payment_method: None,
     };
     let back = MinorUnits::new(2 * price).unwrap();
     let returned = OrderReturned {

@@ -22,6 +22,8 @@ pub enum Listing {
     OrdersOf(Uuid),
     /// A user's orders in a status, newest first.
     OrdersOfIn(Uuid, OrderStatus),
+    /// An order's payments, newest first.
+    PaymentsOf(Uuid),
     /// Products whose lower-case name begins so, by name.
     ProductsNamed(String),
     /// Active products of which no more are available, the scarcest first.
@@ -41,6 +43,7 @@ impl Listing {
     fn context(&self) -> Context {
         match self {
             Self::Orders | Self::OrdersIn(_) | Self::OrdersOf(_) | Self::OrdersOfIn(..) => Context::Orders,
+            Self::PaymentsOf(_) => Context::Payments,
             Self::ProductsNamed(_) | Self::ProductsBelow(_) => Context::Products,
         }
     }
@@ -51,6 +54,7 @@ impl Listing {
             Self::Orders | Self::OrdersIn(_) | Self::OrdersOf(_) | Self::OrdersOfIn(..) => 1,
             Self::ProductsNamed(_) => 2,
             Self::ProductsBelow(_) => 3,
+            Self::PaymentsOf(_) => 4,
         }
     }
 
@@ -61,6 +65,7 @@ impl Listing {
             Self::Orders => ("recent".to_owned(), all(Direction::Descending)),
             Self::OrdersIn(status) => (status_index(*status), all(Direction::Descending)),
             Self::OrdersOf(user) | Self::OrdersOfIn(user, _) => (user_index(*user), all(Direction::Descending)),
+            Self::PaymentsOf(order) => (format!("order:{}", order.simple()), all(Direction::Descending)),
             Self::ProductsNamed(prefix) => {
                 let mut range = all(Direction::Ascending);
                 if !prefix.is_empty() {

@@ -3,6 +3,7 @@
 mod freshness;
 mod orders;
 mod paging;
+mod payments;
 mod prefer;
 mod problems;
 mod products;
@@ -64,7 +65,12 @@ impl Api {
 /// Every endpoint, with who may use it.
 #[must_use]
 pub fn routes() -> Routes<Api> {
-    orders::routes().merge(users::routes()).merge(products::routes()).merge(stats::routes()).merge(updates::routes())
+    orders::routes()
+        .merge(payments::routes())
+        .merge(users::routes())
+        .merge(products::routes())
+        .merge(stats::routes())
+        .merge(updates::routes())
 }
 
 /// The rule of ownership: the shop sees everything, a customer what is theirs. What has no owner, a guest's order, is

@@ -5,7 +5,7 @@ use service_kit::auth::Role;
 
 use crate::harness::{
     Shop, customer,
-    samples::{id, order, user},
+    samples::{id, order, payment, user},
     staff, token,
 };
 
@@ -17,7 +17,7 @@ fn expected(path: &str) -> [u16; 4] {
     match path {
         // The sample data has the customer's own order under the customer's own id.
         "/v1/orders/{id}" | "/v1/orders" | "/v1/users/{id}/orders" | "/v1/users/{id}" | "/v1/products" => [200; 4],
-        "/v1/orders/{id}/updates" => [200; 4],
+        "/v1/orders/{id}/updates" | "/v1/orders/{id}/payments" | "/v1/payments/{id}" => [200; 4],
         "/v1/updates" => [403, 200, 200, 200],
         "/v1/products/{id}" => [404; 4],
         "/v1/users" => [403, 400, 400, 400],
@@ -31,6 +31,7 @@ async fn every_endpoint_admits_its_roles_and_nobody_else() {
     let shop = Shop::open().await;
     shop.put_order(&order(ME, Some(ME))).await;
     shop.put_user(&user(ME, "me@example.org")).await;
+    shop.put_payment(&payment(ME, ME, Some(ME))).await;
     for endpoint in http::routes().table() {
         let path = endpoint.path.replace("{id}", &id(ME).to_string());
         assert_eq!(endpoint.method, "GET");
@@ -51,15 +52,25 @@ async fn what_is_not_a_customers_own_is_as_good_as_missing() {
     shop.put_order(&order(2, Some(8))).await;
     shop.put_order(&order(3, None)).await;
     shop.put_user(&user(8, "other@example.org")).await;
+    for (number, owner) in [(1, Some(ME)), (2, Some(8)), (3, None)] {
+        shop.put_payment(&payment(number, number, owner)).await;
+    }
     let me = customer(id(ME));
     let missing = shop.get(&format!("/v1/orders/{}", id(99)), &me).await;
     assert_eq!(missing.status, 404);
-    assert_eq!(shop.get(&format!("/v1/orders/{}", id(1)), &me).await.status, 200);
+    for own in ["orders", "payments"] {
+        assert_eq!(shop.get(&format!("/v1/{own}/{}", id(1)), &me).await.status, 200);
+    }
+    assert_eq!(shop.get(&format!("/v1/orders/{}/payments", id(1)), &me).await.status, 200);
     for path in [
         format!("/v1/orders/{}", id(2)),
         format!("/v1/orders/{}", id(3)),
         format!("/v1/orders/{}/updates", id(2)),
         format!("/v1/orders/{}/updates", id(3)),
+        format!("/v1/orders/{}/payments", id(2)),
+        format!("/v1/orders/{}/payments", id(3)),
+        format!("/v1/payments/{}", id(2)),
+        format!("/v1/payments/{}", id(3)),
         format!("/v1/users/{}", id(8)),
         format!("/v1/users/{}/orders", id(8)),
         format!("/v1/orders?user={}", id(8)),

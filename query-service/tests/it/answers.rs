@@ -7,7 +7,7 @@ use read_model::{Flags, Header, OrderStatus};
 
 use crate::harness::{
     Shop, customer,
-    samples::{day, id, order, product, user},
+    samples::{day, id, order, payment, product, user},
     staff,
 };
 
@@ -29,6 +29,8 @@ async fn sample_shop() -> Shop {
     shop.put(Context::Orders, id(3), header, &parked).await;
     shop.park(Context::Orders, id(3), 2, "unknown event type order.teleported.v1").await;
     shop.put_user(&user(7, "ann@example.org")).await;
+    shop.put_payment(&payment(60, 1, Some(7))).await;
+    shop.put_payment(&payment(61, 1, Some(7))).await;
     shop.put_product(&product(900, "White \"Hanging\" Heart", 3)).await;
     shop.put_product(&product(901, "Lantern", 9)).await;
     shop
@@ -95,6 +97,12 @@ async fn answers_are_as_published() {
         "/v1/users?email=ANN%40example.org",
         &format!("/v1/products/{}", id(900)),
         &format!("/v1/products/{}", id(99)),
+        &format!("/v1/payments/{}", id(60)),
+        &format!("/v1/payments/{}", id(99)),
+        &format!("{first}/payments"),
+        &format!("{first}/payments?limit=1"),
+        &format!("{second}/payments"),
+        &format!("{first}/payments?status=captured"),
         "/v1/products?prefix=white",
         "/v1/products?low_stock=3",
         "/v1/products?low_stock=x",

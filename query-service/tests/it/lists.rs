@@ -6,7 +6,7 @@ use read_model::{OrderStatus, OrderView, ProductStatus, ProductView};
 
 use crate::harness::{
     Shop, customer,
-    samples::{day, id, order, product, user},
+    samples::{day, id, order, payment, product, user},
     staff,
 };
 
@@ -161,4 +161,28 @@ async fn a_user_is_found_by_e_mail_in_any_case() {
     assert_eq!((&found["items"][0]["id"], &found["next"]), (&id(13).to_string().into(), &serde_json::Value::Null));
     let nobody = shop.get("/v1/users?email=nobody%40example.org", &staff()).await;
     assert_eq!((nobody.status, &*nobody.body), (200, r#"{"items":[],"next":null}"#));
+}
+
+#[tokio::test]
+async fn an_orders_payments_are_listed_newest_first_page_by_page() {
+    let shop = Shop::open().await;
+    shop.put_order(&order(1, Some(7))).await;
+    shop.put_order(&order(2, Some(7))).await;
+    for number in 10..=30 {
+        // Every third is another order's.
+        let of_order = if number % 3 == 0 { 2 } else { 1 };
+        shop.put_payment(&payment(number, of_order, Some(7))).await;
+    }
+    for (of_order, is_of_order) in [(1, (|number| number % 3 != 0) as fn(u128) -> bool), (2, |number| number % 3 == 0)] {
+        let expected: Vec<_> =
+            (10..=30).rev().filter(|number| is_of_order(*number)).map(|number| id(number).to_string()).collect();
+        let path = format!("/v1/orders/{}/payments", id(of_order));
+        for limit in [1, 3, 200] {
+            assert_eq!(walk(&shop, &path, &staff(), limit).await, expected, "limit {limit}");
+            assert_eq!(walk(&shop, &path, &customer(id(7)), limit).await, expected, "limit {limit}");
+        }
+    }
+    // To the shop an order without payments, or one that the read model does not have yet, has an empty list.
+    let none = shop.get(&format!("/v1/orders/{}/payments", id(99)), &staff()).await;
+    assert_eq!((none.status, &*none.body), (200, r#"{"items":[],"next":null}"#));
 }

@@ -7,7 +7,7 @@ use read_model::{Flags, Header};
 
 use crate::harness::{
     Answer, Shop, at_version, customer, eventually,
-    samples::{id, order, user},
+    samples::{id, order, payment, user},
     staff, test_redis,
 };
 
@@ -183,4 +183,17 @@ async fn a_cached_view_of_that_version_or_later_is_good_enough() {
     assert_eq!(shop.get(&format!("{path}?min_version=1"), &staff()).await.version(), 1);
     shop.put(Context::Users, id(7), Header { owner: Some(id(7)), ..at_version(2) }, &serde_json::json!({"version": 2})).await;
     assert_eq!(shop.get_with(&format!("{path}?min_version=2"), &staff(), WAIT).await.version(), 2);
+}
+
+#[tokio::test]
+async fn a_payment_is_read_as_fresh_as_it_is_wanted() {
+    let shop = Shop::open().await;
+    let mut payment = payment(60, 1, Some(7));
+    payment.version = 2;
+    shop.put_payment(&payment).await;
+    let path = format!("/v1/payments/{}", id(60));
+    let answer = shop.get_with(&format!("{path}?min_version=2"), &customer(id(7)), WAIT).await;
+    assert_eq!((answer.version(), answer.header("etag")), (2, Some("\"2\"")));
+    assert_eq!(shop.get_with(&path, &staff(), &[("if-none-match", "\"2\"")]).await.status, 304);
+    assert_eq!(shop.get(&format!("{path}?min_version=3"), &staff()).await.status, 504);
 }

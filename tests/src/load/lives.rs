@@ -6,13 +6,16 @@ use fastrand::Rng;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::shop::{Shop, adjust_stock, change_product, create_product, order_step, place_order, register_user, uuid};
+use super::{
+    payments::{change_payment_method, payment_step, request_payment},
+    shop::{Shop, adjust_stock, change_product, create_product, order_step, place_order, register_user, uuid},
+};
 use crate::{
     client::{Answer, Client, Command},
     context::Context::{Products, Users},
 };
 
-/// Orders that a worker follows at a time.
+/// Orders that a worker follows at a time, and payments.
 const ORDERS: usize = 20;
 
 /// Statuses that a well-formed command may be refused with.
@@ -25,6 +28,8 @@ pub(super) struct Worker {
     rng: Rng,
     /// Orders under way, with their stages and versions.
     orders: VecDeque<(Uuid, u8, u64)>,
+    /// Payments under way, with their stages.
+    payments: VecDeque<(Uuid, u8)>,
     /// Users and products of this worker's own.
     users: Vec<Uuid>,
     products: Vec<Uuid>,
@@ -34,7 +39,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(client: Client, shop: Arc<Shop>, rng: Rng) -> Self {
         let (users, products, reservations) = (Vec::new(), Vec::new(), Vec::new());
-        Self { client, shop, rng, orders: VecDeque::new(), users, products, reservations }
+        let (orders, payments) = (VecDeque::new(), VecDeque::new());
+        Self { client, shop, rng, orders, payments, users, products, reservations }
     }
 
     pub(super) fn pause(&mut self, most: u64) -> u64 {
@@ -44,8 +50,9 @@ impl Worker {
     /// Does one thing.
     pub(super) async fn turn(&mut self) {
         match self.rng.u8(0..100) {
-            0..25 => self.place().await,
-            25..55 => self.follow().await,
+            0..22 => self.place().await,
+            22..46 => self.follow().await,
+            46..55 => self.pay().await,
             55..60 => self.stream().await,
             60..72 => self.stock().await,
             72..77 => self.reserve().await,
@@ -130,6 +137,25 @@ impl Worker {
         }
     }
 
+    async fn pay(&mut self) {
+        while self.payments.len() > ORDERS {
+            self.payments.pop_front();
+        }
+        if self.payments.is_empty() || self.rng.u8(0..5) == 0 {
+            let command = request_payment(&self.shop, &mut self.rng);
+            if let Answer::Accepted(id, _) = self.send(&command).await {
+                self.payments.push_back((id, 0));
+            }
+            return;
+        }
+        let index = self.rng.usize(..self.payments.len());
+        let (id, stage) = self.payments[index];
+        let command = payment_step(id, stage, &mut self.rng);
+        if self.send(&command).await.is_accepted() {
+            self.payments[index] = (id, stage.saturating_add(1));
+        }
+    }
+
     /// Whole lives in one stream of commands.
     async fn stream(&mut self) {
         let mut commands = Vec::new();
@@ -208,11 +234,12 @@ impl Worker {
         let named = |command: Command| command.fact("user.name-changed.v1", json!({})).personal("name", &name);
         let mailed = |command: Command| command.fact("user.email-changed.v1", json!({})).personal("email", &email);
         let change = |body| Command::new(Users, "change-user", id, body);
-        let command = match self.rng.u8(0..7) {
+        let command = match self.rng.u8(0..8) {
             0 => Command::new(Users, "deactivate-user", id, json!({"reason": "moved"}))
                 .fact("user.deactivated.v1", json!({"reason": "moved"})),
             1 | 2 => named(change(json!({"name": name}))),
             3 | 4 => mailed(change(json!({"email": email}))),
+            5 => change_payment_method(id, &mut self.rng),
             _ => mailed(named(change(json!({"name": name, "email": email})))),
         };
         self.send(&command).await;

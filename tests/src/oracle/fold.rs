@@ -1,6 +1,7 @@
 //! What the views, lists and counters should be: folds of the stored events, written for this alone.
 
 mod order;
+mod payment;
 mod product;
 mod user;
 
@@ -65,6 +66,7 @@ pub(super) fn fold(
                 Context::Users => user::fold(stream, &events, &personal),
                 Context::Products => product::fold(stream, &events),
                 Context::Orders => order::fold(stream, &events),
+                Context::Payments => payment::fold(stream, &events),
             };
             match folded {
                 Ok(mut view) => {

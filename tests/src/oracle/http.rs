@@ -17,6 +17,8 @@ use crate::{client::Client, context::Context, stack::Stack};
 
 /// Reads at a time.
 const READERS: usize = 16;
+/// Lists of which there is one for each stream are not all looked at.
+const FEW: usize = 10;
 /// A view's bytes before its JSON.
 const HEADER: usize = 26;
 
@@ -101,7 +103,8 @@ fn lists(views: &Views) -> Vec<(String, Vec<String>)> {
         }
     }
     // A few suffice: each is one more of the same.
-    lists.truncate(10);
+    lists.truncate(FEW);
+    let mut of_payments = 0;
     for ((context, list), members) in members {
         let ascending: Vec<String> = members.into_iter().map(|(_, id)| id).collect();
         let descending = ascending.iter().rev().cloned().collect();
@@ -109,6 +112,11 @@ fn lists(views: &Views) -> Vec<(String, Vec<String>)> {
             (Context::Orders, None) => lists.push(("/v1/orders".to_owned(), descending)),
             (Context::Orders, Some(("status", status))) => lists.push((format!("/v1/orders?status={status}"), descending)),
             (Context::Orders, Some((_, user))) => lists.push((format!("/v1/users/{user}/orders"), descending)),
+            (Context::Payments, Some((_, order))) if of_payments < FEW => {
+                of_payments += 1;
+                lists.push((format!("/v1/orders/{order}/payments"), descending));
+            }
+            (Context::Payments, _) => {}
             (_, _) if list == "name" => lists.push(("/v1/products?prefix=".to_owned(), ascending)),
             (_, _) => lists.push((format!("/v1/products?low_stock={}", i64::MAX), ascending)),
         }

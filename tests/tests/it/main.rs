@@ -13,6 +13,7 @@ mod lanes;
 mod live;
 mod oracle;
 mod parking;
+mod payments;
 mod projector;
 mod readme;
 mod rebuild;

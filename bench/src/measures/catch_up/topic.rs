@@ -94,6 +94,7 @@ fn order(random: &mut fastrand::Rng, life: Life) -> anyhow::Result<Vec<OrderEven
         currency: Currency::GBP,
         lines,
         total: MinorUnits::new(total)?,
+        payment_method: None,
     });
     Ok(match life {
         Life::Placed => vec![placed],

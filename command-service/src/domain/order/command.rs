@@ -3,7 +3,7 @@
 use events::{
     Currency, Money, ProductId, Quantity, ReturnId, UserId,
     orders::Fulfilment,
-    text::{Carrier, Reason, TrackingCode},
+    text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct PlaceOrder {
     pub currency: Option<Currency>,
     /// What is ordered; the first line gets the number 1.
     pub lines: Vec<NewLine>,
+    /// What to pay with; none when that is not known.
+    pub payment_method: Option<PaymentMethod>,
 }
 
 /// Who orders.

@@ -36,7 +36,10 @@ pub(super) fn place(asked: &PlaceOrder) -> Result<OrderPlaced, OrderError> {
         priced.push(line);
     }
     match currency {
-        Some(currency) if !priced.is_empty() => Ok(OrderPlaced { user_id, fulfilment, currency, lines: priced, total }),
+        Some(currency) if !priced.is_empty() => {
+            let payment_method = asked.payment_method.clone();
+            Ok(OrderPlaced { user_id, fulfilment, currency, lines: priced, total, payment_method })
+        }
         Some(_) | None => Err(OrderError::NoLines),
     }
 }

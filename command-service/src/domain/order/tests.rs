@@ -9,7 +9,7 @@ use events::{
         Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderReturned, OrderShipped,
         ReturnedLine,
     },
-    text::{Carrier, Reason, TrackingCode},
+    text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
 use uuid::Uuid;
 
@@ -48,6 +48,7 @@ fn asked() -> PlaceOrder {
         fulfilment: Fulfilment::Managed,
         currency: None,
         lines: vec![line(LANTERN, 6, pence(255)), line(CLOCK, 1, pence(1895))],
+        payment_method: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn was_placed() -> OrderPlaced {
         currency: Currency::GBP,
         lines: vec![ordered(1, LANTERN, 6, 255), ordered(2, CLOCK, 1, 1895)],
         total: minor(3425),
+        payment_method: None,
     }
 }
 

@@ -1,7 +1,7 @@
 use events::{
     Personal, UserEvent,
-    text::{Email, PersonName, Reason},
-    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserRegistered},
+    text::{Email, PaymentMethod, PersonName, Reason},
+    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserPaymentMethodChanged, UserRegistered},
 };
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use serde_json::json;
@@ -42,6 +42,18 @@ fn change(new_name: Option<&str>, new_email: Option<&str>) -> Command {
     Command::Change { name: new_name.map(name), email: new_email.map(|ct| (email(ct), EmailClaim([2; 32]))) }
 }
 
+fn method(token: &str) -> Option<PaymentMethod> {
+    Some(PaymentMethod::parse(token).unwrap())
+}
+
+fn pays_with(token: &str) -> UserEvent {
+    UserPaymentMethodChanged { method: method(token) }.into()
+}
+
+fn pay_with(token: &str) -> Command {
+    Command::ChangePaymentMethod { method: method(token) }
+}
+
 fn deactivate() -> Command {
     Command::Deactivate { reason: None }
 }
@@ -57,18 +69,21 @@ const OUTCOMES: &str = "
     unregistered | change e-mail  | UserNotFound
     unregistered | change both    | UserNotFound
     unregistered | change nothing | UserNotFound
+    unregistered | pay with       | UserNotFound
     unregistered | deactivate     | UserNotFound
     active       | register       | AlreadyRegistered
     active       | change name    | name-changed
     active       | change e-mail  | email-changed
     active       | change both    | name-changed, email-changed
     active       | change nothing | NothingToChange
+    active       | pay with       | payment-method-changed
     active       | deactivate     | deactivated
     deactivated  | register       | AlreadyRegistered
     deactivated  | change name    | UserDeactivated
     deactivated  | change e-mail  | UserDeactivated
     deactivated  | change both    | UserDeactivated
     deactivated  | change nothing | UserDeactivated
+    deactivated  | pay with       | UserDeactivated
     deactivated  | deactivate     | AlreadyDeactivated
 ";
 
@@ -85,6 +100,7 @@ fn every_command_in_every_state() {
         ("change e-mail", change(None, Some("anna@example.org"))),
         ("change both", change(Some("Anna"), Some("anna@example.org"))),
         ("change nothing", change(None, None)),
+        ("pay with", pay_with("pm_1")),
         ("deactivate", deactivate()),
     ];
     assert_eq!(table(&states, &commands), expected(OUTCOMES));
@@ -101,6 +117,19 @@ fn changes_only_what_was_given() {
     given::<User>([registered()]).when(change(Some("Anna"), None)).then([changed.into()]);
     let changed = UserEmailChanged { email: email("anna@example.org") };
     given::<User>([registered()]).when(change(None, Some("anna@example.org"))).then([changed.into()]);
+}
+
+#[test]
+fn a_default_payment_method_is_set_changed_and_removed() {
+    given::<User>([registered()]).when(pay_with("pm_1")).then([pays_with("pm_1")]);
+    given::<User>([registered(), pays_with("pm_1")]).when(pay_with("pm_2")).then([pays_with("pm_2")]);
+    given::<User>([registered(), pays_with("pm_1")]).when(pay_with("pm_1")).changes_nothing();
+    given::<User>([registered()]).when(Command::ChangePaymentMethod { method: None }).changes_nothing();
+    let removed = UserPaymentMethodChanged { method: None };
+    let remove = Command::ChangePaymentMethod { method: None };
+    given::<User>([registered(), pays_with("pm_1")]).when(remove).then([removed.clone().into()]);
+    assert_eq!(user([registered(), pays_with("pm_1")]).payment_method(), method("pm_1").as_ref());
+    assert_eq!(user([registered(), pays_with("pm_1"), removed.into()]).payment_method(), None);
 }
 
 #[test]
@@ -130,6 +159,7 @@ fn an_address_is_claimed_by_whoever_uses_it_and_free_when_they_leave() {
     assert_eq!(User::claims(&register()), take(1));
     assert_eq!(User::claims(&change(None, Some("anna@example.org"))), take(2));
     assert_eq!(User::claims(&change(Some("Anna"), None)), []);
+    assert_eq!(User::claims(&pay_with("pm_1")), []);
     assert_eq!(User::claims(&deactivate()), [Claim::Release(ClaimKind::Email)]);
     assert_eq!(User::claim_refused(ClaimKind::Email), UserError::EmailTaken);
 }
@@ -152,13 +182,16 @@ fn rules_say_what_the_caller_can_make_of_them() {
 
 /// A snapshot carries [`User::SHAPE`]. Whoever changes this JSON gives the shape a new name.
 #[test]
-fn the_shape_of_snapshots_has_the_name_user_1() {
-    assert_eq!(User::SHAPE, "user/1");
+fn the_shape_of_snapshots_has_the_name_user_2() {
+    assert_eq!(User::SHAPE, "user/2");
     let kid = "018f0000-0000-7000-8000-000000000001";
     assert_eq!(serde_json::to_value(User::default()).unwrap(), json!({ "status": "unregistered" }));
     let account = |status| json!({ "status": status, "name": { "kid": kid, "ct": "Ann" }, "email": { "kid": kid, "ct": "ann@example.org" } });
     assert_eq!(serde_json::to_value(user([registered()])).unwrap(), account("active"));
     assert_eq!(serde_json::to_value(user([registered(), deactivated()])).unwrap(), account("deactivated"));
+    let mut paying = account("active");
+    paying["payment_method"] = json!("pm_1");
+    assert_eq!(serde_json::to_value(user([registered(), pays_with("pm_1")])).unwrap(), paying);
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -169,6 +202,7 @@ fn command() -> impl Strategy<Value = Command> {
         (text(), address()).prop_map(|(ct, (email, email_claim))| Command::Register { name: name(&ct), email, email_claim }),
         (option::of(text()), option::of(address()))
             .prop_map(|(ct, email)| Command::Change { name: ct.map(|ct| name(&ct)), email }),
+        option::of("[ab]").prop_map(|token| Command::ChangePaymentMethod { method: token.and_then(|token| method(&token)) }),
         Just(deactivate()),
     ]
 }

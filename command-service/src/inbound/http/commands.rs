@@ -1,6 +1,7 @@
 //! Commands over HTTP: one body type each, submitted one by one here and line by line in [`super::batch`].
 
 mod orders;
+mod payments;
 mod products;
 mod users;
 
@@ -26,8 +27,12 @@ use uuid::Uuid;
 
 pub use self::{
     orders::{CancelOrder, ConfirmOrder, DeliverOrder, PlaceOrder, ReturnOrder, ShipOrder},
+    payments::{
+        AuthorisePayment, ConfirmCapture, ConfirmRefund, ConfirmVoid, DeclinePayment, ExpirePayment, FailCapture, FailRefund,
+        FailVoid, RequestCapture, RequestPayment, RequestRefund, RequestVoid,
+    },
     products::{AdjustStock, ChangeProduct, CommitStock, CreateProduct, DiscontinueProduct, ReleaseStock, ReserveStock},
-    users::{ChangeUser, DeactivateUser, RegisterUser},
+    users::{ChangePaymentMethod, ChangeUser, DeactivateUser, RegisterUser},
 };
 use super::problems;
 use crate::{
@@ -78,8 +83,8 @@ pub struct Call {
     pub principal: Principal,
     /// The aggregate named in the path, or in the line.
     pub id: Option<Uuid>,
-    /// The reservation named in the path.
-    pub reservation: Option<Uuid>,
+    /// The part of the aggregate named in the path: a reservation, a capture and the like.
+    pub part: Option<Uuid>,
     /// The idempotency key.
     pub key: Option<String>,
     /// The version that the aggregate must have.
@@ -97,6 +102,17 @@ impl Call {
     #[must_use]
     pub fn field(&self, pointer: &str) -> String {
         format!("{}{pointer}", self.body_at)
+    }
+
+    /// The part of the aggregate that the command is about: named by the path, or in a line of `/v1/commands` by the data.
+    fn part(&self, pointer: &str, in_body: Option<Uuid>) -> Result<Uuid, Problem> {
+        match (self.part, in_body) {
+            (Some(path), Some(body)) if path != body => {
+                Err(Problem::invalid_field(self.field(pointer), "is another one than the path's"))
+            }
+            (Some(id), _) | (None, Some(id)) => Ok(id),
+            (None, None) => Err(Problem::invalid_field(self.field(pointer), "is missing")),
+        }
     }
 }
 
@@ -130,7 +146,7 @@ impl From<&Receipt> for Accepted {
 
 /// The endpoints.
 pub(super) fn routes() -> Routes<Arc<Commands>> {
-    Routes::new().merge(users::routes()).merge(products::routes()).merge(orders::routes())
+    Routes::new().merge(users::routes()).merge(products::routes()).merge(orders::routes()).merge(payments::routes())
 }
 
 /// Authorises and submits a command. When this returns, the command has its place in the order of its stream.
@@ -147,8 +163,8 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let target = call.id.unwrap_or_default();
         let if_match = call.if_match.unwrap_or_default().to_be_bytes();
-        let reservation = call.reservation.unwrap_or_default();
-        let parts: [&[u8]; 5] = [B::NAME.as_bytes(), target.as_bytes(), reservation.as_bytes(), &if_match, &json];
+        let part = call.part.unwrap_or_default();
+        let parts: [&[u8]; 5] = [B::NAME.as_bytes(), target.as_bytes(), part.as_bytes(), &if_match, &json];
         commands.digests.key(call.principal.subject(), key, &parts)
     });
     let id = match (B::CREATES, call.id.or_else(|| body.given_id())) {
@@ -205,7 +221,7 @@ pub(super) async fn command<B: CommandBody>(
     let call = Call {
         principal,
         id: path.get("id").copied(),
-        reservation: path.get("reservation").copied(),
+        part: path.iter().find(|(name, _)| *name != "id").map(|(_, part)| *part),
         key: idempotency_key(&headers)?,
         if_match: if_match(&headers)?,
         trace,

@@ -142,7 +142,7 @@ fn missing(context: Context) -> Problem {
     Problem::not_found(format!("There is no such {singular}, or not yet at that point."))
 }
 
-/// A customer sees their own account and orders; others' are to them as if they did not exist.
+/// A customer sees their own account, orders and payments; others' are to them as if they did not exist.
 async fn authorise(commands: &Commands, principal: &Principal, context: Context, stream: StreamId) -> Result<(), Problem> {
     if !principal.is_customer_only() {
         return Ok(());
@@ -151,6 +151,10 @@ async fn authorise(commands: &Commands, principal: &Principal, context: Context,
         Context::Users => Some(stream),
         Context::Orders => {
             let owner = commands.owner_of_order(stream).await.map_err(problems::read_failed)?;
+            owner.map(|user| user.0)
+        }
+        Context::Payments => {
+            let owner = commands.owner_of_payment(stream).await.map_err(problems::read_failed)?;
             owner.map(|user| user.0)
         }
         Context::Products => None,

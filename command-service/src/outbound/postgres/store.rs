@@ -181,6 +181,7 @@ async fn make_schema(context: Context, connection: &mut PgConnection) -> Result<
         Context::Users => "CREATE SCHEMA IF NOT EXISTS users",
         Context::Products => "CREATE SCHEMA IF NOT EXISTS products",
         Context::Orders => "CREATE SCHEMA IF NOT EXISTS orders",
+        Context::Payments => "CREATE SCHEMA IF NOT EXISTS payments",
     };
     sqlx::query(create).execute(&mut *transaction).await?;
     transaction.commit().await?;

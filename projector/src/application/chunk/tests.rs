@@ -43,6 +43,7 @@ fn events() -> Vec<OrderEvent> {
         currency: Currency::GBP,
         lines: vec![line],
         total: MinorUnits::new(200).unwrap(),
+        payment_method: None,
     };
     vec![placed.into(), OrderConfirmed {}.into(), OrderCancelled { reason: Reason::parse("late").unwrap() }.into()]
 }

@@ -36,7 +36,15 @@ fn placed() -> OrderEvent {
     };
     let lines = vec![line(1, 3, 100), line(2, 1, 250)];
     let user_id = Some(UserId(Uuid::from_u128(5)));
-    OrderPlaced { user_id, fulfilment: Fulfilment::External, currency: Currency::GBP, lines, total: minor(550) }.into()
+    OrderPlaced {
+        user_id,
+        fulfilment: Fulfilment::External,
+        currency: Currency::GBP,
+        lines,
+        total: minor(550),
+        payment_method: None,
+    }
+    .into()
 }
 
 fn returned(line: u16, quantity: u32, refund: u64) -> OrderEvent {

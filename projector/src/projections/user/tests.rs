@@ -1,6 +1,7 @@
 use events::{
     DataKey,
-    users::{UserDeactivated, UserEmailChanged, UserNameChanged},
+    text::PaymentMethod,
+    users::{UserDeactivated, UserEmailChanged, UserNameChanged, UserPaymentMethodChanged},
 };
 
 use super::*;
@@ -73,4 +74,16 @@ fn a_key_that_does_not_fit_refuses_the_event() {
     let event = UserNameChanged { name: name(&key, "Anne") }.into();
     let refused = UserProjection::apply(Some(view.clone()), &event, &meta, &wrong).unwrap_err();
     assert_eq!(refused.view, Some(view));
+}
+
+#[test]
+fn a_view_says_since_when_there_is_a_payment_method_and_not_which() {
+    let key = DataKey::generate();
+    let set = UserPaymentMethodChanged { method: Some(PaymentMethod::parse("pm_secret").unwrap()) };
+    let view = fold(&[registered(&key), set.clone().into()], &keys(&key)).unwrap();
+    assert_eq!((view.payment_method_set_at, view.version), (Some(chrono::DateTime::UNIX_EPOCH), 2));
+    assert!(!serde_json::to_string(&view).unwrap().contains("pm_secret"));
+    let removed = UserPaymentMethodChanged { method: None };
+    let view = fold(&[registered(&key), set.into(), removed.into()], &keys(&key)).unwrap();
+    assert_eq!((view.payment_method_set_at, view.version), (None, 3));
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use events::{Context, DomainEvent, OrderEvent, ProductEvent, UserEvent};
+use events::{Context, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 
 /// Event types, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,7 @@ fn types(context: Context) -> &'static [&'static str] {
         Context::Users => UserEvent::TYPES,
         Context::Products => ProductEvent::TYPES,
         Context::Orders => OrderEvent::TYPES,
+        Context::Payments => PaymentEvent::TYPES,
     }
 }
 
@@ -118,8 +119,8 @@ mod tests {
     #[test]
     fn concerns_the_contexts_of_its_types() {
         let filter = Filter::parse("order.placed,user.*").unwrap();
-        assert_eq!(Context::ALL.map(|context| filter.concerns(context)), [true, false, true]);
-        assert_eq!(Context::ALL.map(|context| Filter::ALL.concerns(context)), [true; 3]);
+        assert_eq!(Context::ALL.map(|context| filter.concerns(context)), [true, false, true, false]);
+        assert_eq!(Context::ALL.map(|context| Filter::ALL.concerns(context)), [true; 4]);
     }
 
     #[test]

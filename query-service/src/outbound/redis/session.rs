@@ -53,6 +53,7 @@ const fn position(context: Context) -> usize {
         Context::Users => 0,
         Context::Products => 1,
         Context::Orders => 2,
+        Context::Payments => 3,
     }
 }
 

@@ -1,10 +1,12 @@
-//! Orders, users and products, stored as the projector stores them.
+//! Orders, payments, users and products, stored as the projector stores them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use events::{Context, Currency, MinorUnits, Money, OrderId, ProductId, Quantity, UserId, orders::Fulfilment};
+use events::{
+    AttemptId, Context, Currency, MinorUnits, Money, OrderId, PaymentId, ProductId, Quantity, UserId, orders::Fulfilment,
+};
 use read_model::{
-    Flags, Header, OrderStatus, OrderView, ProductStatus, ProductView, UserStatus, UserView, index, order::OrderLineView,
-    user::EMAIL_OWNERS,
+    Flags, Header, OrderStatus, OrderView, PaymentStatus, PaymentView, ProductStatus, ProductView, UserStatus, UserView, index,
+    order::OrderLineView, user::EMAIL_OWNERS,
 };
 use uuid::Uuid;
 
@@ -47,6 +49,32 @@ pub(crate) fn order(number: u128, user: Option<u128>) -> OrderView {
     }
 }
 
+/// Requested on the day of its number.
+pub(crate) fn payment(number: u128, of_order: u128, user: Option<u128>) -> PaymentView {
+    PaymentView {
+        id: PaymentId(id(number)),
+        version: 1,
+        status: PaymentStatus::Requested,
+        order_id: OrderId(id(of_order)),
+        user_id: user.map(|user| UserId(id(user))),
+        currency: Currency::GBP,
+        amount: MinorUnits::new(1_530).unwrap(),
+        captured: MinorUnits::ZERO,
+        refunded: MinorUnits::ZERO,
+        attempt_id: AttemptId(id(1_000 + number)),
+        requested_at: day(number.try_into().unwrap()),
+        authorised_at: None,
+        reference: None,
+        declined_at: None,
+        decline_reason: None,
+        voided_at: None,
+        expired_at: None,
+        captures: Vec::new(),
+        voids: Vec::new(),
+        refunds: Vec::new(),
+    }
+}
+
 pub(crate) fn user(number: u128, email: &str) -> UserView {
     UserView {
         id: UserId(id(number)),
@@ -54,6 +82,7 @@ pub(crate) fn user(number: u128, email: &str) -> UserView {
         status: UserStatus::Active,
         name: Some(format!("User {number}")),
         email: Some(email.to_owned()),
+        payment_method_set_at: None,
         registered_at: day(0),
         deactivated_at: None,
     }
@@ -84,6 +113,14 @@ impl Shop {
         if let Some(user) = order.user_id {
             self.index(Context::Orders, id, &format!("user:{}", user.0.simple()), &member).await;
         }
+    }
+
+    pub(crate) async fn put_payment(&self, payment: &PaymentView) {
+        let id = payment.id.0;
+        let header = Header { owner: payment.user_id.map(|user| user.0), ..at_version(payment.version) };
+        self.put(Context::Payments, id, header, payment).await;
+        let list = format!("order:{}", payment.order_id.0.simple());
+        self.index(Context::Payments, id, &list, &index::timed(payment.requested_at, id)).await;
     }
 
     pub(crate) async fn put_user(&self, user: &UserView) {

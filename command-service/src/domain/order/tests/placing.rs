@@ -16,6 +16,12 @@ fn rejects(asked: PlaceOrder, rule: OrderError) {
 }
 
 #[test]
+fn an_order_says_what_to_pay_with() {
+    let method = || Some(PaymentMethod::parse("pm_1").unwrap());
+    accepts(PlaceOrder { payment_method: method(), ..asked() }, OrderPlaced { payment_method: method(), ..was_placed() });
+}
+
+#[test]
 fn numbers_lines_takes_list_prices_and_adds_up() {
     accepts(asked(), was_placed());
 }

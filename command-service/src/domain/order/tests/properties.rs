@@ -30,8 +30,11 @@ fn place() -> impl Strategy<Value = Command> {
     let standing = prop_oneof![8 => Just(Standing::Active), 1 => Just(Standing::Deactivated), 1 => Just(Standing::Unknown)];
     let customer = prop_oneof![Just(Customer::Guest), standing.prop_map(|standing| Customer::User { id: ANN, standing })];
     let fulfilment = prop_oneof![Just(Fulfilment::Managed), Just(Fulfilment::External)];
-    (customer, fulfilment, option::weighted(0.2, Just(Currency::GBP)), vec(new_line(), 0..4))
-        .prop_map(|(customer, fulfilment, currency, lines)| Command::Place(PlaceOrder { customer, fulfilment, currency, lines }))
+    (customer, fulfilment, option::weighted(0.2, Just(Currency::GBP)), vec(new_line(), 0..4)).prop_map(
+        |(customer, fulfilment, currency, lines)| {
+            Command::Place(PlaceOrder { customer, fulfilment, currency, lines, payment_method: None })
+        },
+    )
 }
 
 fn take_back() -> impl Strategy<Value = Command> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use events::{
     Context, Currency, Money, ProductId, Quantity, ReturnId, UserId,
     orders::Fulfilment,
-    text::{Carrier, Reason, TrackingCode},
+    text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct PlaceOrder {
     fulfilment: Fulfilment,
     currency: Option<Currency>,
     lines: Vec<Line>,
+    /// Not hashed when it is absent: a retry across the upgrade that brought it is the same request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_method: Option<PaymentMethod>,
     occurred_at: Option<DateTime<Utc>>,
 }
 
@@ -123,14 +126,16 @@ impl CommandBody for PlaceOrder {
                 format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
             ));
         }
-        let customer = match user_id {
-            None => order::Customer::Guest,
+        let (customer, default_method) = match user_id {
+            None => (order::Customer::Guest, None),
             Some(id) => {
-                let standing = commands.standings.get(&[id.0]).await.map_err(problems::read_failed)?;
-                let standing = standing.first().copied().unwrap_or(order::Standing::Unknown);
-                order::Customer::User { id, standing }
+                let known = commands.customers.get(&[id.0]).await.map_err(problems::read_failed)?;
+                let (standing, method) = known.into_iter().next().unwrap_or((order::Standing::Unknown, None));
+                (order::Customer::User { id, standing }, method)
             }
         };
+        // Whoever carries an external order out is paid for it, too.
+        let default_method = default_method.filter(|_| self.fulfilment == Fulfilment::Managed);
         let products: Vec<Uuid> = self.lines.iter().map(|line| line.product_id.0).collect();
         let quotes = commands.quotes.get(&products).await.map_err(problems::read_failed)?;
         let lines = self.lines.into_iter().zip(quotes).map(|(line, quote)| NewLine {
@@ -139,7 +144,13 @@ impl CommandBody for PlaceOrder {
             quote,
             negotiated: line.unit_price,
         });
-        let place = order::PlaceOrder { customer, fulfilment: self.fulfilment, currency: self.currency, lines: lines.collect() };
+        let place = order::PlaceOrder {
+            customer,
+            fulfilment: self.fulfilment,
+            currency: self.currency,
+            lines: lines.collect(),
+            payment_method: self.payment_method.or(default_method),
+        };
         send(&commands.orders, call, target, Command::Place(place)).await
     }
 }

@@ -209,14 +209,6 @@ impl CommandBody for CommitStock {
     }
 }
 
-/// Named by the path, or in a line of `/v1/commands` by the data.
 fn reservation(call: &Call, in_body: Option<ReservationId>) -> Result<ReservationId, Problem> {
-    let in_path = call.reservation.map(ReservationId);
-    match (in_path, in_body) {
-        (Some(path), Some(body)) if path != body => {
-            Err(Problem::invalid_field(call.field("/reservation_id"), "is another reservation than the path's"))
-        }
-        (Some(id), _) | (None, Some(id)) => Ok(id),
-        (None, None) => Err(Problem::invalid_field(call.field("/reservation_id"), "is missing")),
-    }
+    call.part("/reservation_id", in_body.map(Uuid::from)).map(ReservationId)
 }

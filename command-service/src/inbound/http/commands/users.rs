@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use events::{
     Context, Personal,
-    text::{Email, PersonName, Reason},
+    text::{Email, PaymentMethod, PersonName, Reason},
 };
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new()
         .route(Method::POST, "/v1/users", RegisterUser::ROLES, command::<RegisterUser>)
         .route(Method::PATCH, "/v1/users/{id}", ChangeUser::ROLES, command::<ChangeUser>)
+        .route(Method::PUT, "/v1/users/{id}/payment-method", ChangePaymentMethod::ROLES, command::<ChangePaymentMethod>)
         .route(Method::POST, "/v1/users/{id}/deactivate", DeactivateUser::ROLES, command::<DeactivateUser>)
 }
 
@@ -46,6 +47,15 @@ pub struct RegisterUser {
 pub struct ChangeUser {
     name: Option<PersonName>,
     email: Option<Email>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+/// `PUT /v1/users/{id}/payment-method`: the provider's token for what orders are paid with that name nothing else, or null.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePaymentMethod {
+    #[serde(deserialize_with = "Option::deserialize")]
+    method: Option<PaymentMethod>,
     occurred_at: Option<DateTime<Utc>>,
 }
 
@@ -105,6 +115,21 @@ impl CommandBody for ChangeUser {
         let name = self.name.as_ref().map(|name| sealed.text(name)).transpose()?;
         let email = self.email.as_ref().map(|email| sealed.email(email)).transpose()?;
         send(&commands.users, call, target, Command::Change { name, email }).await
+    }
+}
+
+impl CommandBody for ChangePaymentMethod {
+    const NAME: &'static str = "change-payment-method";
+    const ROLES: &'static [Role] = &[Customer, Staff, Service];
+    const CONTEXT: Context = Context::Users;
+
+    fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.occurred_at
+    }
+
+    async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
+        own_account(call, target.id)?;
+        send(&commands.users, call, target, Command::ChangePaymentMethod { method: self.method }).await
     }
 }
 

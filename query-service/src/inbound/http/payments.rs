@@ -1,0 +1,59 @@
+//! `/v1/payments` and the payments of an order.
+
+use axum::{extract::State, response::Response};
+use events::Context;
+use http::Method;
+use serde::Deserialize;
+use service_kit::{
+    auth::Principal,
+    json::{Path, Query},
+    problem::Problem,
+    routes::Routes,
+};
+use uuid::Uuid;
+
+use super::{ALL, Api, freshness::Wanted, is_shop, owned_by_or_shop, paging, respond};
+use crate::application::{
+    lists::{self, Listing},
+    reading,
+};
+
+pub(super) fn routes() -> Routes<Api> {
+    Routes::new().route(Method::GET, "/v1/payments/{id}", ALL, payment).route(
+        Method::GET,
+        "/v1/orders/{id}/payments",
+        ALL,
+        payments_of,
+    )
+}
+
+async fn payment(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
+    let sight = owned_by_or_shop(&caller);
+    let outcome = match wanted.freshness {
+        Some(freshness) => reading::view_at_least(&api.link, Context::Payments, id, sight, freshness).await,
+        None => reading::view(&api.link, Context::Payments, id, sight).await,
+    };
+    respond::view(outcome, wanted)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PaymentsOfQuery {
+    cursor: Option<String>,
+    limit: Option<u16>,
+}
+
+/// The payments of an order, newest first. To a customer another's order looks as if it did not exist.
+async fn payments_of(
+    State(api): State<Api>,
+    caller: Principal,
+    Path(order): Path<Uuid>,
+    Query(query): Query<PaymentsOfQuery>,
+) -> Result<Response, Problem> {
+    let limit = paging::limit(query.limit)?;
+    if !is_shop(&caller) {
+        reading::view(&api.link, Context::Orders, order, owned_by_or_shop(&caller)).await?;
+    }
+    let listing = Listing::PaymentsOf(order);
+    Ok(respond::page(&lists::page(&api.link, &listing, query.cursor.as_deref(), limit).await?))
+}

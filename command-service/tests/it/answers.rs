@@ -156,35 +156,36 @@ async fn commands_answer_as_published() {
     r.title("The same return again: nothing to do");
     r.post(&staff, &format!("{path}/returns"), back).await;
     r.post(&staff, &format!("/v1/orders/{}/cancel", id(6)), json!({ "reason": "a mistake" })).await;
-    r.title("Payments");
-    let method = json!({ "method": "pm_1" });
-    let users_method = format!("/v1/users/{}/payment-method", id(1));
-    r.send(Method::PUT, &ann, &users_method, &[("content-type", "application/json")], &method.to_string()).await;
-    let request = json!({ "id": id(60), "attempt_id": id(61), "order_id": id(5), "user_id": id(1), "amount": money(1000), "method": "pm_1" });
-    r.post(&service, "/v1/payments", request.clone()).await;
-    r.title("The same attempt again: nothing to do");
-    r.post(&service, "/v1/payments", request).await;
-    let path = format!("/v1/payments/{}", id(60));
-    r.post(&service, &format!("{path}/authorise"), json!({ "attempt_id": id(61), "reference": "P-1" })).await;
-    r.post(&service, &format!("{path}/captures"), json!({ "capture_id": id(62), "amount": money(600) })).await;
-    r.post(&service, &format!("{path}/captures/{}/confirm", id(62)), json!({ "reference": "P-2" })).await;
-    r.post(&service, &format!("{path}/refunds"), json!({ "refund_id": id(63), "amount": money(100) })).await;
-    r.post(&service, &format!("{path}/refunds/{}/fail", id(63)), json!({ "reason": "try later" })).await;
-    r.post(&service, &format!("{path}/voids"), json!({ "void_id": id(64) })).await;
-    r.post(&service, &format!("{path}/voids/{}/confirm", id(64)), json!({ "reference": "P-3" })).await;
-    let request = json!({ "id": id(65), "attempt_id": id(66), "order_id": id(6), "amount": money(398), "method": "pm_2" });
-    r.post(&service, "/v1/payments", request).await;
-    r.post(
-        &service,
-        &format!("/v1/payments/{}/decline", id(65)),
-        json!({ "attempt_id": id(66), "reason": "insufficient funds" }),
-    )
-    .await;
+    record_payments(&mut r, &ann, &service).await;
     r.title("Without a body where none is needed");
     let place = json!({ "id": id(7), "lines": [{ "product_id": id(3), "quantity": 1 }] });
     r.post(&staff, "/v1/orders", place).await;
     r.send(Method::POST, &staff, &format!("/v1/orders/{}/confirm", id(7)), &[], "").await;
     insta::assert_snapshot!(r.text);
+}
+
+/// A payment that goes well, and one that does not.
+async fn record_payments(r: &mut Recording, ann: &str, service: &str) {
+    r.title("Payments");
+    let method = json!({ "method": "pm_1" });
+    let users_method = format!("/v1/users/{}/payment-method", id(1));
+    r.send(Method::PUT, ann, &users_method, &[("content-type", "application/json")], &method.to_string()).await;
+    let request = json!({ "id": id(60), "attempt_id": id(61), "order_id": id(5), "user_id": id(1), "amount": money(1000), "method": "pm_1" });
+    r.post(service, "/v1/payments", request.clone()).await;
+    r.title("The same attempt again: nothing to do");
+    r.post(service, "/v1/payments", request).await;
+    let path = format!("/v1/payments/{}", id(60));
+    r.post(service, &format!("{path}/authorise"), json!({ "attempt_id": id(61), "reference": "P-1" })).await;
+    r.post(service, &format!("{path}/captures"), json!({ "capture_id": id(62), "amount": money(600) })).await;
+    r.post(service, &format!("{path}/captures/{}/confirm", id(62)), json!({ "reference": "P-2" })).await;
+    r.post(service, &format!("{path}/refunds"), json!({ "refund_id": id(63), "amount": money(100) })).await;
+    r.post(service, &format!("{path}/refunds/{}/fail", id(63)), json!({ "reason": "try later" })).await;
+    r.post(service, &format!("{path}/voids"), json!({ "void_id": id(64) })).await;
+    r.post(service, &format!("{path}/voids/{}/confirm", id(64)), json!({ "reference": "P-3" })).await;
+    let request = json!({ "id": id(65), "attempt_id": id(66), "order_id": id(6), "amount": money(398), "method": "pm_2" });
+    r.post(service, "/v1/payments", request).await;
+    r.post(service, &format!("/v1/payments/{}/decline", id(65)), json!({ "attempt_id": id(66), "reason": "insufficient funds" }))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@
 //! The projectors do the work and Redis remembers where they are: when this tool is stopped the build goes on, and the same
 //! command takes it up again.
 
+mod compare;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -17,9 +19,6 @@ use crate::text::{duration, grouped, per_second};
 
 /// How often progress is asked for.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Differing views that are shown.
-const SAMPLES: usize = 5;
 
 /// Which read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,11 +114,11 @@ async fn rebuild(api: &Api, name: &str, args: &RebuildArgs) -> Result<()> {
     if !built(api, name).await? {
         return Ok(());
     }
-    let differing = compare(api, name).await?;
-    if differing > 0 && args.expect_no_difference {
+    let differences = compare::compare(api, name).await?;
+    if differences > 0 && args.expect_no_difference {
         bail!(
-            "{name}: {} views differ, and none was expected to: nothing was switched (--abort gives the build up)",
-            grouped(differing)
+            "{name}: {} differences, and none was expected: nothing was switched (--abort gives the build up)",
+            grouped(differences)
         );
     }
     if args.no_switch {
@@ -167,43 +166,6 @@ async fn built(api: &Api, name: &str) -> Result<bool> {
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Compares all views, shows what differs, and gives the number of those.
-async fn compare(api: &Api, name: &str) -> Result<u64> {
-    let (mut compared, mut different, mut missing, mut extra, mut shown) = (0, 0, 0, 0, 0);
-    for side in ["live", "new"] {
-        let mut cursor = 0;
-        loop {
-            let path = format!("/v1/rebuilds/{name}/differences?side={side}&cursor={cursor}");
-            let part = api.get(Service::Projector, &path).await?;
-            let count = |field: &str| part[field].as_u64().unwrap_or(0);
-            if side == "live" {
-                compared += count("compared");
-                different += count("different");
-                missing += count("missing");
-            } else {
-                extra += count("missing");
-            }
-            for sample in part["samples"].as_array().into_iter().flatten().take(SAMPLES - shown) {
-                shown += 1;
-                let (stream, live, new) = (&sample["stream"], &sample["live"], &sample["new"]);
-                println!("{name}: {stream} at version {live} differs from that at version {new}: {}", sample["fields"]);
-            }
-            cursor = count("cursor");
-            if cursor == 0 {
-                break;
-            }
-        }
-    }
-    println!(
-        "{name}: {} views compared: {} differ, {} are not there any more, {} were not there before.",
-        grouped(compared),
-        grouped(different),
-        grouped(missing),
-        grouped(extra)
-    );
-    Ok(different + missing + extra)
 }
 
 async fn act(api: &Api, name: &str, verb: &str) -> Result<Value> {

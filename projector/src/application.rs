@@ -15,6 +15,7 @@ pub mod operating;
 pub mod patience;
 pub mod rebuilding;
 pub mod redrive;
+pub mod shapes;
 pub mod starts;
 pub mod status;
 pub mod verify;

@@ -4,6 +4,7 @@ use events::StreamId;
 use read_model::keys::Parked;
 use uuid::Uuid;
 
+use super::audit::orphans::Orphan;
 use crate::projections::{Counter, IndexName};
 
 /// The writes of one chunk.
@@ -33,6 +34,10 @@ pub struct Changes {
     pub released: Vec<(&'static str, String, StreamId)>,
     /// Unique values owned: hash, value, and the owner.
     pub claimed: Vec<(&'static str, String, StreamId)>,
+    /// What no view has put where it is.
+    pub orphans: Vec<Orphan>,
+    /// Streams that others had passed on, and that are here now.
+    pub handed_over: Vec<StreamId>,
     /// Streams parked, or parked further.
     pub parked: Vec<(StreamId, Parked)>,
     /// Streams that are not parked any more.

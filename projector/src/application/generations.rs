@@ -32,7 +32,10 @@ pub enum Refusal {
     #[error("no generation is being built")]
     NoBuilding,
     /// There is no generation to go back to.
-    #[error("there is no previous generation")]
+    #[error(
+        "there is no previous generation to go back to: nothing was switched, or it was deleted, by an operator or because its \
+         time was over (KEEP_PREVIOUS_HOURS)"
+    )]
     NoPrevious,
     /// The generation to be read is not where the live one is.
     #[error("generation {0} has not caught up")]

@@ -2,7 +2,6 @@
 //! own the partitions follow them.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,8 +13,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    compare::{self, Differences, Side},
-    generations::{self, Refusal, Shape},
+    compare::Comparing,
+    generations::{self, Refusal},
+    shapes::Shapes,
 };
 use crate::outbound::redis::{Goal, RedisStore, RedisStoreError, generations::Position};
 
@@ -104,7 +104,7 @@ pub struct PreviousStatus {
 #[derive(Clone)]
 pub struct Rebuilding {
     store: Arc<RedisStore>,
-    shapes: Arc<OnceLock<HashMap<Context, Shape>>>,
+    shapes: Arc<OnceLock<Shapes>>,
 }
 
 impl Rebuilding {
@@ -115,7 +115,7 @@ impl Rebuilding {
     }
 
     /// Says what the read models have to be.
-    pub fn begin(&self, shapes: HashMap<Context, Shape>) {
+    pub fn begin(&self, shapes: Shapes) {
         // Only the start does this.
         let _ = self.shapes.set(shapes);
     }
@@ -132,9 +132,10 @@ impl Rebuilding {
 
     /// Does what is asked, and says how things are then.
     pub async fn act(&self, context: Context, verb: Verb) -> Result<Status, RebuildError> {
-        let shape = *self.shapes.get().and_then(|shapes| shapes.get(&context)).ok_or(RebuildError::NotBegun)?;
+        let shapes = self.shapes.get().ok_or(RebuildError::NotBegun)?;
         let deadline = Instant::now() + CATCH_UP;
         loop {
+            let shape = shapes.get(context).ok_or(RebuildError::NotBegun)?;
             let pointers = self.pointers(context).await?;
             let now = Utc::now().timestamp_millis();
             let next = match verb {
@@ -163,12 +164,12 @@ impl Rebuilding {
         }
     }
 
-    /// A part of the differences between the live generation and the one that is being built.
-    pub async fn differences(&self, context: Context, side: Side, cursor: u64) -> Result<Differences, RebuildError> {
+    /// The live generation and the one that is being built, to be compared.
+    pub async fn comparing(&self, context: Context) -> Result<Comparing, RebuildError> {
         let pointers = self.pointers(context).await?;
         let live = pointers.live.ok_or(Refusal::NoLive)?;
         let new = pointers.building.ok_or(Refusal::NoBuilding)?.generation;
-        Ok(compare::some(&self.store, context, (live, new), side, cursor).await?)
+        Ok(Comparing::new(Arc::clone(&self.store), context, live, new))
     }
 
     async fn pointers(&self, context: Context) -> Result<Pointers, RebuildError> {

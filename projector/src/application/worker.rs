@@ -3,8 +3,11 @@
 mod begin;
 mod careful;
 mod fold;
+mod give_way;
+mod hand_over;
 mod interrupted;
 mod meters;
+mod orphans;
 mod recount;
 mod redrive;
 mod repair;
@@ -51,12 +54,6 @@ const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// The pause before a fenced worker starts over: it may have met another that is as sure of itself.
 const FENCED_PAUSE: Duration = Duration::from_millis(100);
-
-/// Events that a partition may be behind before work beside it stands still: what it does in a tenth of a second.
-const LAG: i64 = 1_000;
-
-/// How long work beside a partition that is behind stands still before it looks again.
-const GIVE_WAY: Duration = Duration::from_millis(50);
 
 /// What all workers share.
 pub struct Shared {
@@ -153,6 +150,10 @@ struct Worker<P: Projection> {
     offset: i64,
     /// When requests of operators were last looked for.
     looked: Option<Instant>,
+    /// When streams that others had passed on were last looked for.
+    took_in: Option<std::time::Instant>,
+    /// How often it has given way to what is read.
+    stood_still: u32,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
     /// The offset from which on the slot is complete; none once it is.
@@ -181,6 +182,8 @@ impl<P: Projection> Worker<P> {
             rev: None,
             offset: 0,
             looked: None,
+            took_in: None,
+            stood_still: 0,
             progress: (0, 0),
             goal: None,
             aside_of,
@@ -232,10 +235,14 @@ impl<P: Projection> Worker<P> {
         }
         self.serve().await?;
         self.give_way().await?;
+        self.take_in().await?;
         if let Some(suspect) = self.status.suspects().take() {
             // After a switch some may be left that are suspected of what is not read any more.
             let is_ours = suspect.generation == self.generation.number;
             return if is_ours { self.try_suspect(suspect).await } else { Ok(()) };
+        }
+        if let Some(orphan) = self.status.suspects().take_orphan(self.generation.number) {
+            return self.try_orphan(orphan).await;
         }
         if self.recounting.is_due() {
             return self.recount(source).await;
@@ -262,18 +269,6 @@ impl<P: Projection> Worker<P> {
     /// Whose turns it takes.
     fn turns(&self) -> &Arc<Semaphore> {
         if self.aside_of.is_some() { &self.shared.turns_aside } else { &self.shared.turns }
-    }
-
-    /// Beside the first workers: waits while one of them is behind.
-    async fn give_way(&self) -> Result<(), Interrupted> {
-        let Some(first) = &self.aside_of else { return Ok(()) };
-        while first.lag() > LAG {
-            tokio::select! {
-                () = tokio::time::sleep(GIVE_WAY) => {}
-                () = self.patience.stop().cancelled() => return Err(Interrupted::Stopped),
-            }
-        }
-        Ok(())
     }
 
     async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
@@ -318,6 +313,11 @@ impl<P: Projection> Worker<P> {
         self.total(&mut changes).await?;
         changes.goal = self.goal.filter(|goal| changes.offset < *goal);
         failpoints::before_apply();
+        if self.aside_of.is_none()
+            && let Some(delay) = failpoints::slow_first()
+        {
+            tokio::time::sleep(delay).await;
+        }
         self.put(&changes, self.rev.unwrap_or(0) + 1).await?;
         failpoints::after_apply();
         if !(changes.parked.is_empty() && changes.unparked.is_empty()) {

@@ -70,7 +70,9 @@ impl Aside {
     }
 
     async fn begin(&mut self, partition: i32, shared: &Arc<Shared>, first: &Partitions) -> KafkaResult<()> {
-        let Ok(number) = u32::try_from(partition) else { return Ok(()) };
+        let Some(number) = u32::try_from(partition).ok().filter(|number| *number < self.generation.partitions) else {
+            return Ok(());
+        };
         let source = Source::split(&self.consumer, &self.topic, partition)?;
         let slot = Slot::new(shared.store.prefix(), self.generation, self.context, number);
         // Without an answer there is time: the next look begins it.

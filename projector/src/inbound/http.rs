@@ -1,5 +1,6 @@
 //! What operators ask over HTTP: `/v1/dead-letters`, and `/v1/rebuilds`.
 
+pub(crate) mod lines;
 mod rebuilds;
 
 use axum::{Json as JsonBody, extract::State};

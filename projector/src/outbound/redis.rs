@@ -4,6 +4,7 @@ mod call;
 pub mod generations;
 pub mod letters;
 mod look;
+pub mod parts;
 
 use std::{
     collections::HashMap,

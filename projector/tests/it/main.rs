@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod compare;
 mod complete;
 mod faults;
+mod grow;
 mod history;
+mod keep;
 mod oracle;
 mod poison;
 mod process;
 mod rebuild;
 mod redrive;
+mod throttle;
 mod users;
 mod world;

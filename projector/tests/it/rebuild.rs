@@ -5,59 +5,45 @@ use read_model::{Generation, Pointers};
 use serde_json::Value;
 
 use super::{
-    oracle::{Contents, assert_equals_fold, expected, found},
+    oracle::{assert_equals_fold, expected_in, found_in},
     process::Projector,
-    world::{World, eventually, interleaved, order},
+    world::{World, eventually, generation, interleaved, order},
 };
 
-fn pointers(world: &World) -> Pointers {
+pub(crate) fn pointers(world: &World) -> Pointers {
     let key = read_model::keys::generations(&world.prefix);
     let fields: Vec<(String, String)> = redis::cmd("HGETALL").arg(key).query(&mut world.redis()).unwrap();
     Pointers::parse(Context::Orders, fields.iter().map(|(field, value)| (field.as_str(), value.as_str()))).unwrap()
 }
 
-fn act(projector: &Projector, verb: &str) -> Value {
+pub(crate) fn act(projector: &Projector, verb: &str) -> Value {
     let (status, answer) = projector.ask("POST", &format!("/v1/rebuilds/orders/{verb}"), &Value::Null);
     assert_eq!(status, 200, "{verb}: {answer}");
     answer
 }
 
-fn building(projector: &Projector) -> Value {
+pub(crate) fn building(projector: &Projector) -> Value {
     let (_, answer) = projector.ask("GET", "/v1/rebuilds", &Value::Null);
     let orders = answer["rebuilds"].as_array().into_iter().flatten().find(|status| status["context"] == "orders").cloned();
     orders.unwrap_or_default()["building"].clone()
 }
 
-fn differences(projector: &Projector) -> u64 {
-    let count = |side: &str| {
-        let (mut cursor, mut found) = (0, 0);
-        loop {
-            let path = format!("/v1/rebuilds/orders/differences?side={side}&cursor={cursor}");
-            let (status, answer) = projector.ask("GET", &path, &Value::Null);
-            assert_eq!(status, 200, "{answer}");
-            found += answer["different"].as_u64().unwrap() + answer["missing"].as_u64().unwrap();
-            cursor = answer["cursor"].as_u64().unwrap();
-            if cursor == 0 {
-                return found;
-            }
-        }
-    };
-    count("live") + count("new")
+/// The report of a comparison of what is read with what is built.
+pub(crate) fn compared(projector: &Projector) -> Value {
+    let messages = projector.told("GET", "/v1/rebuilds/orders/differences");
+    let last = messages.last().cloned().unwrap_or_default();
+    assert!(last["report"].is_object(), "{last}");
+    last["report"].clone()
 }
 
-/// What a generation has to hold once these events are in it.
-fn expected_in(world: &World, number: u32, events: &[RecordedEvent]) -> Contents {
-    let renamed = |key: String| key.replace("{g1:", &format!("{{g{number}:"));
-    expected(world, events).into_iter().map(|(key, items)| (renamed(key), items)).collect()
+pub(crate) fn differences(projector: &Projector) -> u64 {
+    let report = compared(projector);
+    let parts = ["views", "lists", "owners", "counters"].into_iter().map(|part| report[part].clone());
+    parts.flat_map(|part| ["different", "missing", "extra"].map(|kind| part[kind].as_u64().unwrap())).sum()
 }
 
-fn found_in(world: &World, number: u32) -> Contents {
-    let mark = format!("{{g{number}:");
-    found(world).into_iter().filter(|(key, _)| key.contains(&mark)).collect()
-}
-
-fn holds(world: &World, number: u32, events: &[RecordedEvent]) {
-    let expected = expected_in(world, number, events);
+pub(crate) fn holds(world: &World, number: u32, events: &[RecordedEvent]) {
+    let expected = expected_in(world, Generation { number, ..generation() }, events);
     eventually(&format!("generation {number} holds the fold"), || found_in(world, number) == expected);
 }
 

@@ -14,7 +14,7 @@ use events::{
 };
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -115,6 +115,29 @@ impl World {
         let topic = topics::events(&self.prefix, context);
         let record = BaseRecord::to(&topic).key(key).payload(value).headers(headers);
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    /// Gives a topic more partitions; who has written to it before does not know for a while.
+    pub(crate) fn grow(&self, context: Context, partitions: u32) {
+        let topic = topics::events(&self.prefix, context);
+        let new = NewPartitions::new(&topic, usize::try_from(partitions).unwrap());
+        for grown in self.runtime.block_on(self.admin.create_partitions([&new], &AdminOptions::new())).unwrap() {
+            grown.unwrap();
+        }
+    }
+
+    /// Writes as somebody who has just begun.
+    pub(crate) fn write_anew(&self, context: Context, events: &[RecordedEvent]) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("partitioner", "murmur2_random").set("linger.ms", "1");
+        let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+        let topic = topics::events(&self.prefix, context);
+        for event in events {
+            let key = event.stream_id.to_string();
+            let record = BaseRecord::to(&topic).key(&key).payload(event.data.get());
+            producer.send(record.headers(headers_of(event, context))).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
     }
 
     pub(crate) fn flush(&self) {

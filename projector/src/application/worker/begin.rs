@@ -109,7 +109,7 @@ impl<P: Projection> Worker<P> {
     }
 
     /// No change but of the goal.
-    fn nothing(&self, offset: i64, goal: Option<i64>) -> Changes {
+    pub(super) fn nothing(&self, offset: i64, goal: Option<i64>) -> Changes {
         Changes { offset, events: self.progress.0, at: self.progress.1, goal, ..Changes::default() }
     }
 

@@ -38,6 +38,12 @@ struct Record<'m> {
     envelope: Result<Envelope<'m>, String>,
 }
 
+impl Record<'_> {
+    fn stream(&self) -> Option<StreamId> {
+        Some(self.envelope.as_ref().ok()?.stream_id)
+    }
+}
+
 /// An event to fold, and where it came from.
 struct Incoming<'a, E> {
     envelope: &'a Envelope<'a>,
@@ -67,6 +73,9 @@ impl<P: Projection> Worker<P> {
             Handling::SetAside(_) => messages.iter().map(unread).collect(),
             Handling::Usual | Handling::Park(_) => messages.iter().map(read).collect(),
         };
+        let (foreign, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.stream().is_some_and(|stream| self.is_elsewhere(stream)));
+        self.hand_over(foreign.iter().filter_map(Record::stream).collect()).await?;
         let mut folding = Folding { chunk: self.bring(&records).await?, letters: Vec::new(), duplicates: 0 };
         if let Handling::Park(attempts) = self.wary.handling {
             self.park_unread(&mut folding, &records, attempts);

@@ -80,7 +80,7 @@ impl<P: Projection> Worker<P> {
         }
     }
 
-    async fn judge(&self, suspect: Suspect) -> Result<Option<(Kind, Examination<P>)>, ExamineError> {
+    pub(super) async fn judge(&self, suspect: Suspect) -> Result<Option<(Kind, Examination<P>)>, ExamineError> {
         let stream = suspect.stream;
         if self.parked.contains_key(&stream) {
             return Ok(None);
@@ -136,7 +136,7 @@ impl<P: Projection> Worker<P> {
     }
 
     /// What leads from what Redis has to what the store says.
-    fn difference(&self, stream: StreamId, kind: Kind, examination: &Examination<P>) -> Result<Changes, Interrupted> {
+    pub(super) fn difference(&self, stream: StreamId, kind: Kind, examination: &Examination<P>) -> Result<Changes, Interrupted> {
         let Examination { truth, sight, found, entries, owned, .. } = examination;
         let (events, at) = self.progress;
         let mut changes = Changes { offset: self.offset, events, at, ..Changes::default() };

@@ -3,21 +3,20 @@
 use axum::{
     Json as JsonBody,
     extract::{FromRef, State},
+    response::Response,
 };
 use events::Context;
 use http::{Method, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use service_kit::{
-    json::{Path, Query},
-    problem::Problem,
-    routes::Routes,
-};
+use service_kit::{json::Path, problem::Problem, routes::Routes};
+use tokio::sync::mpsc;
 
-use super::{Api, OPERATORS};
+use super::{
+    Api, OPERATORS,
+    lines::{MESSAGES, lines},
+};
 use crate::{
     application::{
-        compare::{Differences, Side},
         generations::Refusal,
         operating::Operating,
         rebuilding::{RebuildError, Rebuilding, Status, Verb},
@@ -65,25 +64,12 @@ async fn act(
     Ok(JsonBody(rebuilding.act(context, verb).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DifferencesQuery {
-    side: String,
-    #[serde(default)]
-    cursor: u64,
-}
-
-async fn differences(
-    State(rebuilding): State<Rebuilding>,
-    Path(context): Path<Context>,
-    Query(DifferencesQuery { side, cursor }): Query<DifferencesQuery>,
-) -> Result<JsonBody<Differences>, Problem> {
-    let side = match side.as_str() {
-        "live" => Side::Live,
-        "new" => Side::New,
-        _ => return Err(Problem::invalid_parameter("side", "is `live` or `new`")),
-    };
-    Ok(JsonBody(rebuilding.differences(context, side, cursor).await?))
+/// Newline-delimited JSON: progress, and the report or why there is none.
+async fn differences(State(rebuilding): State<Rebuilding>, Path(context): Path<Context>) -> Result<Response, Problem> {
+    let comparing = rebuilding.comparing(context).await?;
+    let (told, messages) = mpsc::channel(MESSAGES);
+    tokio::spawn(comparing.run(told));
+    Ok(lines(messages))
 }
 
 impl From<RebuildError> for Problem {

@@ -6,9 +6,9 @@ use events::StreamId;
 use read_model::{Slot, keys::Parked, stats};
 use redis::Cmd;
 
-use super::Step;
+use super::{Step, parts::Held};
 use crate::{
-    application::changes::Changes,
+    application::{audit::orphans::Orphan, changes::Changes},
     projections::{Counter, IndexName},
 };
 
@@ -38,7 +38,10 @@ pub(super) fn build(slot: &Slot, step: Step, cluster: &str, log_changes: NonZero
     }
     operations.owners("release", slot, &changes.released);
     operations.owners("set", slot, &changes.claimed);
+    operations.orphans(slot, &changes.orphans);
     operations.parked(&slot.parked(), &changes.parked);
+    let handed = changes.handed_over.iter().map(|stream| owned(stream.simple().to_string()));
+    operations.items("delete", &slot.handed_over(), handed.collect());
     let unparked = changes.unparked.iter().map(|stream| owned(stream.simple().to_string()));
     operations.items("delete", &slot.parked(), unparked.collect());
     let answers = changes.answers.iter().flat_map(|(id, json)| [owned(id.simple().to_string()), Cow::Borrowed(json.as_slice())]);
@@ -148,6 +151,20 @@ impl<'a> Operations<'a> {
             let pairs =
                 of_hash.flat_map(|(_, value, stream)| [Cow::Borrowed(value.as_bytes()), owned(stream.simple().to_string())]);
             self.items(name, &slot.owners(hash), pairs.collect());
+        }
+    }
+
+    fn orphans(&mut self, slot: &Slot, orphans: &'a [Orphan]) {
+        for Orphan { held, value: found, .. } in orphans {
+            match held {
+                Held::Entry { list, member } => {
+                    self.items("remove", &slot.index(list), vec![Cow::Borrowed(member.as_bytes())]);
+                }
+                Held::Owned { hash, value } => {
+                    let pair = vec![Cow::Borrowed(value.as_bytes()), Cow::Borrowed(found.as_bytes())];
+                    self.items("release", &slot.owners(hash), pair);
+                }
+            }
         }
     }
 

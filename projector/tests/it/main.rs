@@ -10,5 +10,7 @@ mod poison;
 mod process;
 mod rebuild;
 mod redrive;
+mod store;
+mod streams;
 mod users;
 mod world;

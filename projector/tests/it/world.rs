@@ -13,7 +13,7 @@ use events::{
     topics,
 };
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
@@ -115,6 +115,16 @@ impl World {
         let topic = topics::events(&self.prefix, context);
         let record = BaseRecord::to(&topic).key(key).payload(value).headers(headers);
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    /// Deletes what a context's topic has, as its retention does: the log goes on where it is.
+    pub(crate) fn delete_records(&self, context: Context) {
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(PARTITIONS).unwrap() {
+            all.add_partition_offset(&topics::events(&self.prefix, context), partition, Offset::End).unwrap();
+        }
+        let deleted = self.runtime.block_on(self.admin.delete_records(&all, &AdminOptions::new())).unwrap();
+        deleted.elements().iter().for_each(|partition| partition.error().unwrap());
     }
 
     pub(crate) fn flush(&self) {

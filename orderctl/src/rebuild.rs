@@ -5,6 +5,7 @@
 //! command takes it up again.
 
 mod compare;
+mod stream;
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::api::{Api, Connection, Service};
 use crate::text::{duration, grouped, per_second};
@@ -40,12 +42,30 @@ impl Projection {
     }
 }
 
+/// Where a build begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Origin {
+    /// With Kafka, as far as the topic reaches back
+    Kafka,
+    /// With the event store, and then Kafka
+    Store,
+}
+
 /// Build read models anew beside those that are read, compare, and switch
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
     /// Which; without it all
     #[arg(long, value_name = "NAME")]
     projection: Vec<Projection>,
+    /// Where to begin; without it with Kafka, where the topic reaches back to its beginning
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "verb")]
+    from: Option<Origin>,
+    /// Only the view of this stream, where it is read; --projection says whose it is
+    #[arg(long, value_name = "ID", group = "verb", requires = "projection")]
+    stream: Option<Uuid>,
+    /// With --stream: say what would change, and change nothing
+    #[arg(long, requires = "stream")]
+    dry_run: bool,
     /// Fail, and do not switch, when the new one differs from the one that is read
     #[arg(long)]
     expect_no_difference: bool,
@@ -93,7 +113,10 @@ pub async fn run(args: &RebuildArgs) -> Result<()> {
         match verb {
             Some(verb) => show(&act(&api, name, verb).await?),
             None if args.status => show(&status(&api, name).await?),
-            None => rebuild(&api, name, args).await?,
+            None => match args.stream {
+                Some(stream) => stream::rebuild(&api, name, stream, args).await?,
+                None => rebuild(&api, name, args).await?,
+            },
         }
     }
     Ok(())
@@ -109,8 +132,11 @@ pub async fn roll_back(args: &RollbackArgs) -> Result<()> {
 }
 
 async fn rebuild(api: &Api, name: &str, args: &RebuildArgs) -> Result<()> {
-    let begun = act(api, name, "build").await?;
-    println!("{name}: generation {} is built beside generation {}.", number(&begun["building"]), begun["live"]["number"]);
+    let verb = if args.from == Some(Origin::Store) { "build?from=store" } else { "build" };
+    let begun = act(api, name, verb).await?;
+    let (new, live) = (number(&begun["building"]), &begun["live"]["number"]);
+    let from = if begun["building"]["origin"] == "store" { ", from the event store" } else { "" };
+    println!("{name}: generation {new} is built beside generation {live}{from}.");
     if !built(api, name).await? {
         return Ok(());
     }

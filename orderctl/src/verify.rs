@@ -66,6 +66,8 @@ struct Kafka {
     records: u64,
     duplicates: u64,
     gaps: u64,
+    #[serde(default)]
+    deleted: u64,
     out_of_order: u64,
     unknown: u64,
 }
@@ -152,7 +154,7 @@ fn text(reports: &[Report]) -> String {
         .into_iter()
         .map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>())
         .collect::<Vec<_>>();
-    let header = ["kafka", "records", "duplicates", "gaps", "out of order", "unknown"];
+    let header = ["kafka", "records", "duplicates", "gaps", "out of order", "unknown", "deleted"];
     let mut topics = vec![header.map(str::to_owned).to_vec()];
     for report in reports {
         let mut row = vec![report.context.clone()];
@@ -161,7 +163,8 @@ fn text(reports: &[Report]) -> String {
         views.push(row);
         if let Some(kafka) = &report.kafka {
             let mut row = vec![report.context.clone()];
-            row.extend([kafka.records, kafka.duplicates, kafka.gaps, kafka.out_of_order, kafka.unknown].map(grouped));
+            let Kafka { records, duplicates, gaps, deleted, out_of_order, unknown } = *kafka;
+            row.extend([records, duplicates, gaps, out_of_order, unknown, deleted].map(grouped));
             topics.push(row);
         }
     }

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod conductor;
 pub mod counters;
 pub mod failure;
+pub mod filling;
 pub mod generations;
 pub mod journey;
 pub mod letters;

@@ -7,6 +7,7 @@ use projector::{
     application::{
         audit::{Auditor, brake::Brake},
         conductor::Conductor,
+        filling::Fillings,
         generations::{self, Feeds, Shape},
         journey::Journeys,
         operating::Operating,
@@ -68,10 +69,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
-    let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
     let rebuilding = Rebuilding::new(Arc::clone(&store));
     let inspecting = inspecting(&config, &store, &commands);
-    let api = http::Api { operating, rebuilding: rebuilding.clone() };
+    let api = http::Api { operating: Operating::new(store.clone(), commands.clone()), rebuilding: rebuilding.clone() };
     let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
@@ -95,6 +95,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         let shared = Shared {
             store,
+            fillings: Fillings::new(Arc::clone(&commands)),
             commands,
             letters,
             cluster: cluster.id,

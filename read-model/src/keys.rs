@@ -58,8 +58,8 @@ impl Slot {
 
     /// The hash with the checkpoint and what fences it: fields `rev` (revision), `offset` (the next offset to read),
     /// `cluster` (the Kafka cluster's id), `events` (events applied), `at` (milliseconds: recording time of the last),
-    /// `goal` (the offset from which on the slot is complete; empty once it is). A slot without state or without `goal`
-    /// is incomplete: what is not there is not known to be missing.
+    /// `goal` (the offset from which on the slot is complete; empty once it is), `filling` (see [`crate::Filling`]). A slot
+    /// without state or without `goal` is incomplete: what is not there is not known to be missing.
     #[must_use]
     pub fn state(&self) -> String {
         format!("{}:state", self.base)
@@ -107,6 +107,13 @@ impl Slot {
     #[must_use]
     pub fn operations(&self) -> String {
         format!("{}:operations", self.base)
+    }
+
+    /// As long as the slot is filled from the event store: the streams (simple form) whose unique values are still to be
+    /// claimed, as a sorted set of scores 0.
+    #[must_use]
+    pub fn claims(&self) -> String {
+        format!("{}:claims", self.base)
     }
 
     /// How often a process began at the slot's checkpoint and died before it moved: JSON of the projector's own. Absent

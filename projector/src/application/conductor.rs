@@ -83,12 +83,15 @@ impl Conductor {
     /// Where the pointers should be instead.
     async fn next(&self, context: Context, pointers: &Pointers, shape: Shape) -> Result<Option<Pointers>, RedisStoreError> {
         let Some(live) = pointers.live else { return Ok(None) };
-        let cause = generations::outgrown(pointers, shape).or_else(|| self.partitions.misfit(context, live.number));
-        if let Some(cause) = cause {
-            let next = generations::build(pointers, shape, Some(cause), now()).ok();
-            if let Some(next) = next.filter(|next| next != pointers) {
-                return Ok(Some(next));
-            }
+        let build = |cause| generations::build(pointers, shape, Some(cause), now());
+        let next = match (generations::outgrown(pointers, shape), self.partitions.misfit(context, live.number)) {
+            (Some(cause), _) => build(cause),
+            // A log that the checkpoint is no part of need not be all there is, wherever it begins.
+            (None, Some(cause)) => build(cause).and_then(|next| generations::from_store(pointers, next)),
+            (None, None) => Ok(pointers.clone()),
+        };
+        if let Some(next) = next.ok().filter(|next| next != pointers) {
+            return Ok(Some(next));
         }
         if let Some(building) = pointers.building.as_ref().filter(|building| building.cause.is_some() && !building.paused) {
             let positions = self.store.positions(context, building.generation).await?;

@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Verb {
     /// Build a new generation, or go on with it.
     Build,
+    /// The same with the event store.
+    BuildFromStore,
     /// Stand still.
     Pause,
     /// Give the build up.
@@ -79,7 +81,7 @@ pub struct BuildStatus {
     /// What it was asked for with.
     #[serde(flatten)]
     pub building: Building,
-    /// Log positions that it has read.
+    /// Log positions that it has read, or that what it has from the event store stands for.
     pub done: i64,
     /// Log positions between it and the live generation, or its own goal where there is nothing to compare with; none while
     /// some partition has not begun.
@@ -140,6 +142,9 @@ impl Rebuilding {
             let now = Utc::now().timestamp_millis();
             let next = match verb {
                 Verb::Build => generations::build(&pointers, shape, None, now),
+                Verb::BuildFromStore => {
+                    generations::build(&pointers, shape, None, now).and_then(|next| generations::from_store(&pointers, next))
+                }
                 Verb::Pause => generations::pause(&pointers),
                 Verb::Abort => generations::abort(&pointers, now),
                 Verb::Switch => generations::switch(&pointers, now),
@@ -194,7 +199,7 @@ impl Rebuilding {
             Some(building) => {
                 let positions = self.store.positions(context, building.generation).await?;
                 Some(BuildStatus {
-                    done: positions.iter().flatten().map(|position| position.offset).sum(),
+                    done: positions.iter().flatten().map(|position| position.done).sum(),
                     to_do: to_do(&positions, &live),
                     complete: generations::is_complete(&positions),
                     caught_up: generations::has_caught_up(&positions, &live),
@@ -223,7 +228,7 @@ fn to_do(positions: &[Option<Position>], live: &[Option<Position>]) -> Option<i6
             Goal::Reached | Goal::Unsaid => 0,
         };
         let ahead = ahead(index).filter(|ahead| ahead.cluster == position.cluster).map_or(0, |ahead| ahead.offset);
-        Some((goal.max(ahead) - position.offset).max(0))
+        Some((goal.max(ahead) - position.done).max(0))
     };
     positions.iter().enumerate().map(open).sum()
 }

@@ -2,21 +2,25 @@
 
 mod begin;
 mod careful;
+mod filling;
 mod fold;
 mod give_way;
 mod hand_over;
+mod inherit;
 mod interrupted;
 mod meters;
 mod orphans;
+mod rebuild;
 mod recount;
 mod redrive;
 mod repair;
+mod write;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use rdkafka::Message;
-use read_model::{Generation, Slot, keys::Parked};
+use read_model::{Filling, Generation, Slot, keys::Parked};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
@@ -27,19 +31,17 @@ use uuid::Uuid;
 use super::{
     audit::brake::Brake,
     cache::ViewCache,
-    changes::Changes,
-    chunk::Kept,
     counters::CounterCache,
+    filling::Fillings,
     patience::Patience,
     status::{PartitionStatus, Partitions},
 };
 use crate::{
-    failpoints,
     inbound::source::{Source, Taken},
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
-        redis::{Applied, RedisStore, SlotState, Step},
+        redis::{RedisStore, SlotState},
     },
     projections::{KeyRing, OrderProjection, ProductProjection, Projection, UserProjection},
 };
@@ -61,6 +63,8 @@ pub struct Shared {
     pub store: Arc<RedisStore>,
     /// Histories and keys.
     pub commands: Arc<CommandService>,
+    /// The event store, for slots that the topic can't fill.
+    pub fillings: Fillings,
     /// Where events go that can't be handled.
     pub letters: DeadLetters,
     /// The Kafka cluster that offsets belong to.
@@ -158,6 +162,8 @@ struct Worker<P: Projection> {
     progress: (u64, i64),
     /// The offset from which on the slot is complete; none once it is.
     goal: Option<i64>,
+    /// How far the slot is filled from the event store, as Redis has it; none when the topic is read.
+    filling: Option<Filling>,
     aside_of: Option<Partitions>,
 }
 
@@ -186,6 +192,7 @@ impl<P: Projection> Worker<P> {
             stood_still: 0,
             progress: (0, 0),
             goal: None,
+            filling: None,
             aside_of,
             shared,
             topic,
@@ -201,6 +208,8 @@ impl<P: Projection> Worker<P> {
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
                 }
+                // The next session begins where the topic goes on.
+                Interrupted::Filled => worker.withdraw().await,
                 Interrupted::Misfit(cause) => {
                     tracing::warn!(parent: &worker.span, cause, "the read model can't be fed any more, and is rebuilt");
                     worker.status.set_trouble(Some(format!("{cause}: it is being rebuilt")));
@@ -220,6 +229,9 @@ impl<P: Projection> Worker<P> {
     async fn session(&mut self, source: &Source, start: Option<SlotState>) -> Interrupted {
         if let Err(interrupted) = self.begin(source, start).await {
             return interrupted;
+        }
+        if let Some(filling) = self.filling.clone() {
+            return self.fill(source, filling).await.err().unwrap_or(Interrupted::Filled);
         }
         loop {
             if let Err(interrupted) = self.turn(source).await {
@@ -293,63 +305,13 @@ impl<P: Projection> Worker<P> {
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
         let (changes, kept) = chunk.finish(offset, self.progress)?;
-        let shared = &self.shared;
-        // Beside the first worker nothing is sent again: it has sent the same.
-        if !letters.is_empty() && self.aside_of.is_none() {
-            self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
-            self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
-        }
+        self.send(&letters).await?;
         self.write(changes, kept).await?;
         source.store(offset);
         if taken.at_end {
             self.complete().await?;
         }
         self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
-        Ok(())
-    }
-
-    /// Writes changes that were folded on the revision that this worker left, and remembers what Redis has now.
-    async fn write(&mut self, mut changes: Changes, kept: Vec<Kept<P>>) -> Result<(), Interrupted> {
-        self.total(&mut changes).await?;
-        changes.goal = self.goal.filter(|goal| changes.offset < *goal);
-        failpoints::before_apply();
-        if self.aside_of.is_none()
-            && let Some(delay) = failpoints::slow_first()
-        {
-            tokio::time::sleep(delay).await;
-        }
-        self.put(&changes, self.rev.unwrap_or(0) + 1).await?;
-        failpoints::after_apply();
-        if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
-            self.parked.extend(changes.parked);
-            changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
-            self.count_parked();
-        }
-        for (counter, total) in changes.totals {
-            self.counters.put(counter, total);
-        }
-        for (stream, view) in kept {
-            self.cache.put(stream, view);
-        }
-        self.status.moved(changes.offset, changes.at);
-        Ok(())
-    }
-
-    /// Writes changes if the slot is as this worker left it, and knows the slot at revision `to` then.
-    async fn put(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
-        let (shared, step) = (&self.shared, Step { from: self.rev, to });
-        let writing = || shared.store.apply(&self.slot, step, &shared.cluster, changes);
-        match self.patience.until_done("redis", writing).await? {
-            Applied::Written => {}
-            Applied::Fenced => return Err(Interrupted::Fenced),
-        }
-        if self.goal.is_some() && changes.goal.is_none() {
-            tracing::info!(parent: &self.span, kafka.offset = changes.offset, events = changes.events, "complete");
-        }
-        self.rev = Some(to);
-        self.progress = (changes.events, changes.at);
-        self.offset = changes.offset;
-        self.goal = changes.goal;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use events::Context;
 use rdkafka::{
-    Offset, TopicPartitionList,
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaResult,
 };
@@ -78,7 +78,7 @@ impl Aside {
         // Without an answer there is time: the next look begins it.
         let Ok(state) = shared.store.slot_state(&slot).await else { return Ok(()) };
         let mut assigned = TopicPartitionList::with_capacity(1);
-        assigned.add_partition_offset(&self.topic, partition, Offset::Offset(start(Some(&state))))?;
+        assigned.add_partition_offset(&self.topic, partition, start(Some(&state)))?;
         self.consumer.incremental_assign(&assigned)?;
         let stop = CancellationToken::new();
         let assignment = Assignment {

@@ -254,7 +254,7 @@ impl Group {
         .await;
         let mut assigned = TopicPartitionList::with_capacity(found.len());
         for ((_, topic, partition, ..), state) in found.iter().zip(&states) {
-            assigned.add_partition_offset(topic, *partition, Offset::Offset(start(state.as_ref())))?;
+            assigned.add_partition_offset(topic, *partition, start(state.as_ref()))?;
         }
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&assigned)?,
@@ -350,9 +350,10 @@ impl Group {
     }
 }
 
-/// Where reading begins: the topic's beginning for an empty slot.
-pub(super) fn start(state: Option<&SlotState>) -> i64 {
-    state.and_then(|state| state.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.offset)
+/// Where reading begins: the topic's beginning for an empty slot, and for one that is filled otherwise first.
+pub(super) fn start(state: Option<&SlotState>) -> Offset {
+    let checkpoint = state.and_then(|state| state.checkpoint.as_ref()).filter(|checkpoint| checkpoint.filling.is_none());
+    checkpoint.map_or(Offset::Beginning, |checkpoint| Offset::Offset(checkpoint.offset))
 }
 
 /// A thread that serves a consumer's callbacks until it is told to stop.

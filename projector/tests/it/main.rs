@@ -13,6 +13,8 @@ mod poison;
 mod process;
 mod rebuild;
 mod redrive;
+mod store;
+mod streams;
 mod throttle;
 mod users;
 mod world;

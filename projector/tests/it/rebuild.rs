@@ -1,10 +1,11 @@
 //! Generations: built beside the live one, switched to, gone back to, deleted; and built without being asked for.
 
 use events::{Context, RecordedEvent};
-use read_model::{Generation, Pointers};
+use read_model::{Generation, Pointers, Previous};
 use serde_json::Value;
 
 use super::{
+    history::CommandService,
     oracle::{assert_equals_fold, expected_in, found_in},
     process::Projector,
     world::{World, eventually, generation, interleaved, order},
@@ -133,9 +134,12 @@ fn a_build_survives_a_kill_a_pause_and_a_restart_and_can_be_given_up() {
 #[test]
 fn a_read_model_that_does_not_fit_is_read_until_another_takes_its_place() {
     let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    let settings = [("COMMAND_SERVICE_URL", url.as_str())];
     let events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
+    commands.knows(&events);
     world.write(Context::Orders, &events);
-    let projector = Projector::start(&world);
+    let projector = Projector::start_with(&world, &settings);
     assert_equals_fold(&world, events.len(), &events);
     projector.stop();
     // As if another version of the projection had built it.
@@ -143,19 +147,54 @@ fn a_read_model_that_does_not_fit_is_read_until_another_takes_its_place() {
     let older = serde_json::to_string(&Generation { projection: 0, ..live }).unwrap();
     let key = read_model::keys::generations(&world.prefix);
     let _: () = redis::cmd("HSET").arg(key).arg("orders").arg(older).query(&mut world.redis()).unwrap();
-    let projector = Projector::start(&world);
+    let projector = Projector::start_with(&world, &settings);
     eventually("it is replaced", || pointers(&world).live.is_some_and(|live| live.number == 2));
     assert_eq!(pointers(&world).live.unwrap().projection, live.projection);
     holds(&world, 2, &events);
     projector.stop();
-    // A checkpoint of another cluster, and one that the log does not have.
+    assert_eq!(commands.pages(), 0, "the topic has all of it");
+    // A checkpoint of another cluster, and one that the log does not have: who knows what else the log does not have.
+    let unpublished = order(21);
+    commands.knows(&unpublished);
+    let events = [events, unpublished].concat();
     for (number, field, value) in [(2, "cluster", "elsewhere"), (3, "offset", "999999")] {
         let slot = Generation { number, ..live }.slot_of(&world.prefix, Context::Orders, events[0].stream_id);
         let _: u64 = redis::cmd("HSET").arg(slot.state()).arg(field).arg(value).query(&mut world.redis()).unwrap();
-        let projector = Projector::start(&world);
+        let projector = Projector::start_with(&world, &settings);
         eventually("it is replaced", || pointers(&world).live.is_some_and(|live| live.number == number + 1));
         holds(&world, number + 1, &events);
         eventually("nothing stands still", || projector.ready().contains("\"partitions\":{\"status\":\"ok\""));
         projector.stop();
     }
+}
+
+#[test]
+fn an_older_projector_feeds_what_can_be_gone_back_to() {
+    let world = World::new();
+    let mut events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
+    world.write(Context::Orders, &events);
+    let projector = Projector::start(&world);
+    assert_equals_fold(&world, events.len(), &events);
+    projector.stop();
+    // As if a newer projection had taken over meanwhile, and had been taken back.
+    let former = pointers(&world).live.unwrap();
+    let next = Pointers {
+        live: Some(Generation { number: 2, projection: former.projection + 1, ..former }),
+        previous: Some(Previous { generation: former, since: chrono::Utc::now().timestamp_millis() }),
+        ..Pointers::default()
+    };
+    let key = read_model::keys::generations(&world.prefix);
+    let fields: Vec<(String, String)> = next.fields(Context::Orders).unwrap().into_iter().collect();
+    let _: u64 = redis::cmd("HSET").arg(key).arg(fields).query(&mut world.redis()).unwrap();
+    let more = interleaved(&(20..30).map(order).collect::<Vec<_>>());
+    world.write(Context::Orders, &more);
+    events.extend(more);
+    let projector = Projector::start(&world);
+    holds(&world, 1, &events);
+    assert_eq!(act(&projector, "rollback")["live"]["number"], 1);
+    let more = order(31);
+    world.write(Context::Orders, &more);
+    events.extend(more);
+    holds(&world, 1, &events);
+    projector.stop();
 }

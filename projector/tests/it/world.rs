@@ -13,7 +13,7 @@ use events::{
     topics,
 };
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
@@ -138,6 +138,16 @@ impl World {
             producer.send(record.headers(headers_of(event, context))).map_err(|(error, _)| error).unwrap();
         }
         producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Deletes what a context's topic has, as its retention does: the log goes on where it is.
+    pub(crate) fn delete_records(&self, context: Context) {
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(PARTITIONS).unwrap() {
+            all.add_partition_offset(&topics::events(&self.prefix, context), partition, Offset::End).unwrap();
+        }
+        let deleted = self.runtime.block_on(self.admin.delete_records(&all, &AdminOptions::new())).unwrap();
+        deleted.elements().iter().for_each(|partition| partition.error().unwrap());
     }
 
     pub(crate) fn flush(&self) {

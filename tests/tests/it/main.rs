@@ -20,4 +20,5 @@ mod redis;
 mod relay;
 mod restore;
 mod shutdown;
+mod store;
 mod verify;

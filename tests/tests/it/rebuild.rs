@@ -64,7 +64,7 @@ async fn a_rebuild_is_not_noticed_by_those_who_read() {
     Oracle::of(&stack).verify().await;
 }
 
-fn view(stack: &Stack, generation: u32, order: Uuid) -> String {
+pub(crate) fn view(stack: &Stack, generation: u32, order: Uuid) -> String {
     let partition = partition_of(order.to_string().as_bytes(), PARTITIONS);
     format!("{}:{{g{generation}:orders:{partition}}}:view:{}", stack.redis_prefix(), order.simple())
 }

@@ -45,7 +45,7 @@ async fn history(stack: &Stack, context: Context, id: Uuid) -> Value {
 }
 
 /// The numbers of a row of a table, by the row's first word and the column's name.
-fn cell(text: &str, table: &str, row: &str, column: &str) -> u64 {
+pub(crate) fn cell(text: &str, table: &str, row: &str, column: &str) -> u64 {
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.trim_start().starts_with(table)).collect();
     let header = lines[0].replace("out of order", "out-of-order");
     let at = header.split_whitespace().position(|name| name == column).unwrap();

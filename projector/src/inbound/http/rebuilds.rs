@@ -7,8 +7,14 @@ use axum::{
 };
 use events::Context;
 use http::{Method, StatusCode};
+use read_model::Origin;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use service_kit::{json::Path, problem::Problem, routes::Routes};
+use service_kit::{
+    json::{Path, Query},
+    problem::Problem,
+    routes::Routes,
+};
 use tokio::sync::mpsc;
 
 use super::{
@@ -48,12 +54,23 @@ async fn list(State(rebuilding): State<Rebuilding>) -> Result<JsonBody<Value>, P
     Ok(JsonBody(json!({ "rebuilds": rebuilds })))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActQuery {
+    from: Option<Origin>,
+}
+
 async fn act(
     State(rebuilding): State<Rebuilding>,
     Path((context, verb)): Path<(Context, String)>,
+    Query(ActQuery { from }): Query<ActQuery>,
 ) -> Result<JsonBody<Status>, Problem> {
     let verb = match verb.as_str() {
-        "build" => Verb::Build,
+        "build" => match from.unwrap_or_default() {
+            Origin::Kafka => Verb::Build,
+            Origin::Store => Verb::BuildFromStore,
+        },
+        _ if from.is_some() => return Err(Problem::invalid_parameter("from", "is for `build` only")),
         "pause" => Verb::Pause,
         "abort" => Verb::Abort,
         "switch" => Verb::Switch,
@@ -78,6 +95,7 @@ impl From<RebuildError> for Problem {
             RebuildError::Refused(refusal) => {
                 let slug = match refusal {
                     Refusal::NoLive | Refusal::NoBuilding | Refusal::NoPrevious => "no-such-generation",
+                    Refusal::FromKafka(_) => "generation-begun",
                     Refusal::Behind(_) => "generation-behind",
                 };
                 Self::new(StatusCode::CONFLICT, slug, "The generations are not such that this could be done", refusal.to_string())

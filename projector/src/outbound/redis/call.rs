@@ -8,7 +8,10 @@ use redis::Cmd;
 
 use super::{Step, parts::Held};
 use crate::{
-    application::{audit::orphans::Orphan, changes::Changes},
+    application::{
+        audit::orphans::Orphan,
+        changes::{Changes, Fill},
+    },
     projections::{Counter, IndexName},
 };
 
@@ -48,6 +51,10 @@ pub(super) fn build(slot: &Slot, step: Step, cluster: &str, log_changes: NonZero
     operations.items("set", &slot.redrives(), answers.collect());
     let done = changes.operations.iter().flat_map(|(field, value)| [owned(field.as_str()), Cow::Borrowed(value.as_slice())]);
     operations.items("set", &slot.operations(), done.collect());
+    let streams = |streams: &[StreamId]| streams.iter().map(|stream| owned(stream.simple().to_string())).collect();
+    operations.items("add", &slot.claims(), streams(&changes.to_claim));
+    operations.items("remove", &slot.claims(), streams(&changes.have_claimed));
+    operations.filling(slot, &changes.filling);
 
     let log = if changes.log.is_empty() { String::new() } else { serde_json::to_string(&changes.log).unwrap_or_default() };
     let entries = (log_changes.get() / changes.log.len().max(1)).max(1);
@@ -94,6 +101,18 @@ impl<'a> Operations<'a> {
                 self.keys.push(slot.view(*stream));
                 self.args.push(Cow::Borrowed(bytes));
             }
+        }
+    }
+
+    fn filling(&mut self, slot: &Slot, filling: &Fill) {
+        const FIELD: &[u8] = b"filling";
+        match filling {
+            Fill::Unchanged => {}
+            Fill::At(filling) => {
+                let json = serde_json::to_vec(filling).unwrap_or_default();
+                self.items("set", &slot.state(), vec![Cow::Borrowed(FIELD), Cow::Owned(json)]);
+            }
+            Fill::Over => self.items("delete", &slot.state(), vec![Cow::Borrowed(FIELD)]),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use events::{Context, StreamId};
-use read_model::{Generation, Pointers, Slot, keys};
+use read_model::{Filling, Generation, Pointers, Slot, keys};
 use redis::FromRedisValue;
 
 use super::{Goal, RedisStore, RedisStoreError, malformed};
@@ -19,6 +19,8 @@ const SCAN: usize = 1_000;
 pub struct Position {
     /// The next offset to read.
     pub offset: i64,
+    /// Log positions that are as good as read: the offset, and while the slot is filled from the event store its share.
+    pub done: i64,
     /// Whether it has everything.
     pub goal: Goal,
     /// The Kafka cluster that the offset belongs to.
@@ -61,25 +63,28 @@ impl RedisStore {
     pub async fn positions(&self, context: Context, generation: Generation) -> Result<Vec<Option<Position>>, RedisStoreError> {
         let mut pipe = redis::pipe();
         for slot in generation.slots(&self.prefix, context) {
-            pipe.cmd("HMGET").arg(slot.state()).arg(&["offset", "goal", "cluster"]);
+            pipe.cmd("HMGET").arg(slot.state()).arg(&["offset", "goal", "cluster", "filling"]);
         }
         // After them: what a slot is complete without was passed on before.
         for slot in generation.slots(&self.prefix, context) {
             pipe.cmd("EXISTS").arg(slot.handed_over());
         }
-        type Fields = (Option<i64>, Option<String>, Option<String>);
+        type Fields = (Option<i64>, Option<String>, Option<String>, Option<String>);
         let replies: Vec<redis::Value> = pipe.query_async(&mut self.connection()).await?;
         let (fields, handed_over) = replies.split_at(replies.len() / 2);
         let fields: Vec<Fields> = parsed(fields)?;
         let handed_over: Vec<bool> = parsed(handed_over)?;
-        let position = |((offset, goal, cluster), handed_over): (Fields, bool)| {
+        let position = |((offset, goal, cluster, filling), handed_over): (Fields, bool)| {
             let goal = match goal.as_deref() {
                 _ if handed_over => Goal::Unsaid,
                 None => Goal::Unsaid,
                 Some("") => Goal::Reached,
                 Some(goal) => goal.parse().map_or(Goal::Unsaid, Goal::At),
             };
-            Some(Position { offset: offset?, goal, cluster: cluster? })
+            let offset = offset?;
+            let filling = filling.and_then(|json| serde_json::from_str::<Filling>(&json).ok());
+            let share = |filling: Filling| filling.share_of(filling.offset.try_into().unwrap_or(0)).try_into().unwrap_or(offset);
+            Some(Position { offset, done: filling.map_or(offset, share).max(offset), goal, cluster: cluster? })
         };
         Ok(fields.into_iter().zip(handed_over).map(position).collect())
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use futures::StreamExt;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use service_kit::auth::{Role, mint};
 use service_kit::config::{Secret, secret_from};
@@ -172,6 +173,32 @@ impl Api {
             return Err(Self::refusal(status, &body, path));
         }
         serde_json::from_slice(&body).with_context(|| format!("the answer to {path} is not JSON"))
+    }
+
+    /// What a projector tells line by line, until `each` gives what is asked for.
+    pub async fn lines<M: DeserializeOwned, T>(
+        &self,
+        method: Method,
+        path: &str,
+        mut each: impl FnMut(M) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let response = self.request(method, Service::Projector, path).send().await;
+        let response = response.map_err(|error| self.unreachable(Service::Projector, error))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Self::refusal(status, &response.bytes().await.unwrap_or_default(), path));
+        }
+        let (mut chunks, mut waiting) = (response.bytes_stream(), Vec::new());
+        while let Some(chunk) = chunks.next().await {
+            waiting.extend_from_slice(&chunk.context("the projector broke off")?);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                if let Some(last) = each(serde_json::from_slice(&line).context("the projector answered something else")?)? {
+                    return Ok(last);
+                }
+            }
+        }
+        bail!("the projector broke off")
     }
 
     /// An answer that refuses, as an error that says what to do.

@@ -213,13 +213,26 @@ async fn discard(args: &DiscardArgs) -> Result<()> {
 /// What became of a request.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Answer {
+pub(crate) struct Answer {
     outcome: String,
     cause: Option<String>,
     version: u64,
     events: u64,
     changes: Vec<Difference>,
+    entries: u64,
     redacted: Vec<String>,
+}
+
+impl Answer {
+    /// In one word.
+    pub(crate) fn outcome(&self) -> &str {
+        &self.outcome
+    }
+}
+
+/// How it is written on a terminal; `stream` names the stream.
+pub(crate) fn describe(stream: &str, answer: &Answer) -> String {
+    show::answer(stream, answer)
 }
 
 #[derive(Debug, Clone, Deserialize)]

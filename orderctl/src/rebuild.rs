@@ -4,6 +4,9 @@
 //! The projectors do the work and Redis remembers where they are: when this tool is stopped the build goes on, and the same
 //! command takes it up again.
 
+mod compare;
+mod stream;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,15 +14,13 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::api::{Api, Connection, Service};
 use crate::text::{duration, grouped, per_second};
 
 /// How often progress is asked for.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Differing views that are shown.
-const SAMPLES: usize = 5;
 
 /// Which read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,12 +44,30 @@ impl Projection {
     }
 }
 
+/// Where a build begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Origin {
+    /// With Kafka, as far as the topic reaches back
+    Kafka,
+    /// With the event store, and then Kafka
+    Store,
+}
+
 /// Build read models anew beside those that are read, compare, and switch
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
     /// Which; without it all
     #[arg(long, value_name = "NAME")]
     projection: Vec<Projection>,
+    /// Where to begin; without it with Kafka, where the topic reaches back to its beginning
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "verb")]
+    from: Option<Origin>,
+    /// Only the view of this stream, where it is read; --projection says whose it is
+    #[arg(long, value_name = "ID", group = "verb", requires = "projection")]
+    stream: Option<Uuid>,
+    /// With --stream: say what would change, and change nothing
+    #[arg(long, requires = "stream")]
+    dry_run: bool,
     /// Fail, and do not switch, when the new one differs from the one that is read
     #[arg(long)]
     expect_no_difference: bool,
@@ -96,7 +115,10 @@ pub async fn run(args: &RebuildArgs) -> Result<()> {
         match verb {
             Some(verb) => show(&act(&api, name, verb).await?),
             None if args.status => show(&status(&api, name).await?),
-            None => rebuild(&api, name, args).await?,
+            None => match args.stream {
+                Some(stream) => stream::rebuild(&api, name, stream, args).await?,
+                None => rebuild(&api, name, args).await?,
+            },
         }
     }
     Ok(())
@@ -112,16 +134,19 @@ pub async fn roll_back(args: &RollbackArgs) -> Result<()> {
 }
 
 async fn rebuild(api: &Api, name: &str, args: &RebuildArgs) -> Result<()> {
-    let begun = act(api, name, "build").await?;
-    println!("{name}: generation {} is built beside generation {}.", number(&begun["building"]), begun["live"]["number"]);
+    let verb = if args.from == Some(Origin::Store) { "build?from=store" } else { "build" };
+    let begun = act(api, name, verb).await?;
+    let (new, live) = (number(&begun["building"]), &begun["live"]["number"]);
+    let from = if begun["building"]["origin"] == "store" { ", from the event store" } else { "" };
+    println!("{name}: generation {new} is built beside generation {live}{from}.");
     if !built(api, name).await? {
         return Ok(());
     }
-    let differing = compare(api, name).await?;
-    if differing > 0 && args.expect_no_difference {
+    let differences = compare::compare(api, name).await?;
+    if differences > 0 && args.expect_no_difference {
         bail!(
-            "{name}: {} views differ, and none was expected to: nothing was switched (--abort gives the build up)",
-            grouped(differing)
+            "{name}: {} differences, and none was expected: nothing was switched (--abort gives the build up)",
+            grouped(differences)
         );
     }
     if args.no_switch {
@@ -169,43 +194,6 @@ async fn built(api: &Api, name: &str) -> Result<bool> {
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Compares all views, shows what differs, and gives the number of those.
-async fn compare(api: &Api, name: &str) -> Result<u64> {
-    let (mut compared, mut different, mut missing, mut extra, mut shown) = (0, 0, 0, 0, 0);
-    for side in ["live", "new"] {
-        let mut cursor = 0;
-        loop {
-            let path = format!("/v1/rebuilds/{name}/differences?side={side}&cursor={cursor}");
-            let part = api.get(Service::Projector, &path).await?;
-            let count = |field: &str| part[field].as_u64().unwrap_or(0);
-            if side == "live" {
-                compared += count("compared");
-                different += count("different");
-                missing += count("missing");
-            } else {
-                extra += count("missing");
-            }
-            for sample in part["samples"].as_array().into_iter().flatten().take(SAMPLES - shown) {
-                shown += 1;
-                let (stream, live, new) = (&sample["stream"], &sample["live"], &sample["new"]);
-                println!("{name}: {stream} at version {live} differs from that at version {new}: {}", sample["fields"]);
-            }
-            cursor = count("cursor");
-            if cursor == 0 {
-                break;
-            }
-        }
-    }
-    println!(
-        "{name}: {} views compared: {} differ, {} are not there any more, {} were not there before.",
-        grouped(compared),
-        grouped(different),
-        grouped(missing),
-        grouped(extra)
-    );
-    Ok(different + missing + extra)
 }
 
 async fn act(api: &Api, name: &str, verb: &str) -> Result<Value> {

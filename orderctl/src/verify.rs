@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::api::{Api, Connection, Service};
+use crate::api::{Api, Connection};
 use crate::text::{grouped, table};
 
 /// Between two lines of progress where there is no terminal.
@@ -55,6 +54,7 @@ struct Report {
     streams: u64,
     events: u64,
     compared: u64,
+    entries: u64,
     parked: u64,
     wrong: BTreeMap<String, u64>,
     kafka: Option<Kafka>,
@@ -66,6 +66,8 @@ struct Kafka {
     records: u64,
     duplicates: u64,
     gaps: u64,
+    #[serde(default)]
+    deleted: u64,
     out_of_order: u64,
     unknown: u64,
 }
@@ -90,27 +92,17 @@ pub async fn run(args: &VerifyArgs) -> Result<()> {
 
 async fn ask(api: &Api, sample: Option<u32>) -> Result<Vec<Report>> {
     let path = sample.map_or_else(|| "/v1/verify".to_owned(), |sample| format!("/v1/verify?sample={sample}"));
-    let response = api.request(Method::POST, Service::Projector, &path).send().await;
-    let response = response.map_err(|error| api.unreachable(Service::Projector, error))?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(Api::refusal(status, &response.bytes().await.unwrap_or_default(), &path));
-    }
     let (mut reports, mut shown) = (Vec::new(), Shown::new());
-    let (mut chunks, mut waiting) = (response.bytes_stream(), Vec::new());
-    while let Some(chunk) = chunks.next().await {
-        waiting.extend_from_slice(&chunk.context("the projector broke off")?);
-        while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = waiting.drain(..=end).collect();
-            match serde_json::from_slice(&line).context("the projector answered something else")? {
-                Message::Progress(progress) => shown.show(&progress),
-                Message::Context(report) => reports.push(report),
-                Message::Done {} => return Ok(reports),
-                Message::Error(cause) => bail!("the projector could not go on: {cause}"),
-            }
+    api.lines(Method::POST, &path, |message| {
+        match message {
+            Message::Progress(progress) => shown.show(&progress),
+            Message::Context(report) => reports.push(report),
+            Message::Done {} => return Ok(Some(std::mem::take(&mut reports))),
+            Message::Error(cause) => bail!("the projector could not go on: {cause}"),
         }
-    }
-    bail!("the projector broke off")
+        Ok(None)
+    })
+    .await
 }
 
 /// A bar on a terminal, a line every few seconds elsewhere.
@@ -157,21 +149,22 @@ impl Drop for Shown {
 }
 
 fn text(reports: &[Report]) -> String {
-    let kinds = ["missing", "behind", "different", "ahead", "extra", "index"];
-    let mut views = vec![[&["views", "streams", "events", "compared", "parked"], &kinds[..]].concat()]
+    let kinds = ["missing", "behind", "different", "ahead", "extra", "index", "orphan"];
+    let mut views = vec![[&["views", "streams", "events", "compared", "entries", "parked"], &kinds[..]].concat()]
         .into_iter()
         .map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>())
         .collect::<Vec<_>>();
-    let header = ["kafka", "records", "duplicates", "gaps", "out of order", "unknown"];
+    let header = ["kafka", "records", "duplicates", "gaps", "out of order", "unknown", "deleted"];
     let mut topics = vec![header.map(str::to_owned).to_vec()];
     for report in reports {
         let mut row = vec![report.context.clone()];
-        row.extend([report.streams, report.events, report.compared, report.parked].map(grouped));
+        row.extend([report.streams, report.events, report.compared, report.entries, report.parked].map(grouped));
         row.extend(kinds.iter().map(|kind| grouped(report.wrong.get(*kind).copied().unwrap_or(0))));
         views.push(row);
         if let Some(kafka) = &report.kafka {
             let mut row = vec![report.context.clone()];
-            row.extend([kafka.records, kafka.duplicates, kafka.gaps, kafka.out_of_order, kafka.unknown].map(grouped));
+            let Kafka { records, duplicates, gaps, deleted, out_of_order, unknown } = *kafka;
+            row.extend([records, duplicates, gaps, out_of_order, unknown, deleted].map(grouped));
             topics.push(row);
         }
     }

@@ -1,5 +1,7 @@
 //! Where tests kill the process, by `FAILPOINTS=projector::before-apply=3*off->return`; without the feature `failpoints` nothing.
 
+use std::time::Duration;
+
 use events::StreamId;
 
 /// A chunk is folded, its dead letters are sent, and nothing is written yet.
@@ -20,6 +22,12 @@ pub(crate) fn fold(stream: StreamId, version: u64) {
             die();
         }
     });
+}
+
+/// How long a worker that is not beside another takes for a chunk at least: `projector::slow-first=return(MILLISECONDS)`.
+pub(crate) fn slow_first() -> Option<Duration> {
+    fail::fail_point!("projector::slow-first", |millis| Some(Duration::from_millis(millis?.parse().ok()?)));
+    None
 }
 
 /// Ends as `kill -9` does.

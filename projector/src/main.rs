@@ -7,10 +7,12 @@ use projector::{
     application::{
         audit::{Auditor, brake::Brake},
         conductor::Conductor,
+        filling::Fillings,
         generations::{self, Feeds, Shape},
         journey::Journeys,
         operating::Operating,
         rebuilding::Rebuilding,
+        shapes::Shapes,
         status::Partitions,
         verify::Verification,
         worker::Shared,
@@ -67,18 +69,17 @@ async fn main() -> anyhow::Result<ExitCode> {
     let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
-    let operating = Operating::new(Arc::clone(&store), Arc::clone(&commands));
     let rebuilding = Rebuilding::new(Arc::clone(&store));
     let inspecting = inspecting(&config, &store, &commands);
-    let api = http::Api { operating, rebuilding: rebuilding.clone() };
+    let api = http::Api { operating: Operating::new(store.clone(), commands.clone()), rebuilding: rebuilding.clone() };
     let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
 
     let working = async {
         let (cluster, feeds) = prepare(&config, &topics, &store, &generations).await;
-        let shapes: HashMap<Context, Shape> =
-            cluster.partitions.iter().map(|(context, partitions)| (*context, shape(*context, *partitions))).collect();
+        let shapes = shapes(&cluster);
         rebuilding.begin(shapes.clone());
+        tokio::spawn(topics.watch(shapes.clone(), shutdown.token()));
         let conductor = Conductor {
             store: Arc::clone(&store),
             shapes: shapes.clone(),
@@ -86,15 +87,15 @@ async fn main() -> anyhow::Result<ExitCode> {
             keep: config.keep_previous(),
         };
         tokio::spawn(conductor.run(shutdown.token()));
-        let contexts = shapes.iter().map(|(context, shape)| (*context, topics::events(&config.topic_prefix, *context), *shape));
-        let contexts = contexts.collect();
+        let contexts = Context::ALL.map(|context| (context, topics::events(&config.topic_prefix, context))).to_vec();
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
         if let Some(settings) = config.audit() {
-            let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), shapes, settings);
+            let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), shapes.clone(), settings);
             tokio::spawn(auditor.run(shutdown.token()));
         }
         let shared = Shared {
             store,
+            fillings: Fillings::new(Arc::clone(&commands)),
             commands,
             letters,
             cluster: cluster.id,
@@ -111,6 +112,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             instance_id: config.group_instance_id.clone(),
             session_timeout: config.session_timeout(),
             contexts,
+            shapes,
         };
         Group::join(settings, Arc::new(shared), partitions, feeds)
     };
@@ -126,6 +128,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     drain.step("http", serving.finished()).await;
     Ok(drain.finish())
+}
+
+/// What the read models of this process have to be.
+fn shapes(cluster: &Cluster) -> Shapes {
+    Shapes::new(cluster.partitions.iter().map(|(context, partitions)| (*context, shape(*context, *partitions))).collect())
 }
 
 /// What a read model of this process has to be.

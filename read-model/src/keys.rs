@@ -58,8 +58,8 @@ impl Slot {
 
     /// The hash with the checkpoint and what fences it: fields `rev` (revision), `offset` (the next offset to read),
     /// `cluster` (the Kafka cluster's id), `events` (events applied), `at` (milliseconds: recording time of the last),
-    /// `goal` (the offset from which on the slot is complete; empty once it is). A slot without state or without `goal`
-    /// is incomplete: what is not there is not known to be missing.
+    /// `goal` (the offset from which on the slot is complete; empty once it is), `filling` (see [`crate::Filling`]). A slot
+    /// without state or without `goal` is incomplete: what is not there is not known to be missing.
     #[must_use]
     pub fn state(&self) -> String {
         format!("{}:state", self.base)
@@ -109,11 +109,25 @@ impl Slot {
         format!("{}:operations", self.base)
     }
 
+    /// As long as the slot is filled from the event store: the streams (simple form) whose unique values are still to be
+    /// claimed, as a sorted set of scores 0.
+    #[must_use]
+    pub fn claims(&self) -> String {
+        format!("{}:claims", self.base)
+    }
+
     /// How often a process began at the slot's checkpoint and died before it moved: JSON of the projector's own. Absent
     /// when nothing is suspicious.
     #[must_use]
     pub fn starts(&self) -> String {
         format!("{}:starts", self.base)
+    }
+
+    /// The hash of streams whose events came in a partition that is not theirs: stream id (simple form) → empty. Who met
+    /// them puts them here, and the owner of the slot folds them from the event store; until then the slot is incomplete.
+    #[must_use]
+    pub fn handed_over(&self) -> String {
+        format!("{}:handed-over", self.base)
     }
 
     /// The capped change log: a Redis stream, one entry a chunk, with the field `changes`: JSON of `Vec<`[`Change`]`>`.
@@ -143,6 +157,35 @@ pub fn parse_view(prefix: &str, key: &str) -> Option<(u32, Context, StreamId)> {
     let mut parts = slot.split(':');
     let (generation, context) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((generation, context, stream.parse().ok()?))
+}
+
+/// What a key of a slot holds, as far as its content belongs to streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'k> {
+    /// A stream's view: [`Slot::view`].
+    View(StreamId),
+    /// The list of this name: [`Slot::index`].
+    List(&'k str),
+    /// The owners of this name: [`Slot::owners`].
+    Owners(&'k str),
+}
+
+/// The partition of a slot's key, and what the key holds. None when it is no key of this generation of this context, or
+/// of another kind.
+#[must_use]
+pub fn parse_part<'k>(prefix: &str, context: Context, generation: u32, key: &'k str) -> Option<(u32, Part<'k>)> {
+    let (slot, rest) = key.strip_prefix(prefix)?.strip_prefix(":{g")?.split_once("}:")?;
+    let mut parts = slot.split(':');
+    let (of, named) = (parts.next()?.parse::<u32>().ok()?, parts.next()?);
+    let partition = parts.next()?.parse().ok().filter(|_| of == generation && named == context.name())?;
+    let (kind, name) = rest.split_once(':')?;
+    let part = match kind {
+        "view" => Part::View(name.parse().ok()?),
+        "ix" => Part::List(name),
+        "own" => Part::Owners(name),
+        _ => return None,
+    };
+    Some((partition, part))
 }
 
 /// One change in a slot's change log, an event that was applied: stream id, version, type.
@@ -225,7 +268,7 @@ mod tests {
     #[test]
     fn all_keys_of_a_slot_share_a_hash_tag() {
         let slot = Slot::new("t", GENERATION, Context::Orders, 7);
-        let operator = [slot.redrives(), slot.operations(), slot.starts()];
+        let operator = [slot.redrives(), slot.operations(), slot.starts(), slot.handed_over()];
         let content =
             [slot.state(), slot.view(Uuid::nil()), slot.index("recent"), slot.owners("email"), slot.parked(), slot.log()];
         for key in content.into_iter().chain(operator) {
@@ -242,6 +285,22 @@ mod tests {
             assert_eq!(parse_view("a:b", other), None, "{other}");
         }
         assert_eq!(views_pattern("a*"), "a\\*:{g*}:view:*");
+    }
+
+    #[test]
+    fn a_key_says_what_it_holds() {
+        let stream = Uuid::from_u128(9);
+        let slot = Slot::new("a:b", GENERATION, Context::Orders, 7);
+        let parse =
+            |key: &str| parse_part("a:b", Context::Orders, 3, key).map(|(partition, part)| format!("{partition} {part:?}"));
+        assert_eq!(parse(&slot.view(stream)), Some(format!("7 View({stream})")));
+        assert_eq!(parse(&slot.index("status:placed")).as_deref(), Some("7 List(\"status:placed\")"));
+        assert_eq!(parse(&slot.owners("email")).as_deref(), Some("7 Owners(\"email\")"));
+        for other in [slot.state(), slot.log(), slot.counters("days"), "a:b:generations".to_owned()] {
+            assert_eq!(parse(&other), None, "{other}");
+        }
+        assert_eq!(parse_part("a:b", Context::Users, 3, &slot.view(stream)), None);
+        assert_eq!(parse_part("a:b", Context::Orders, 2, &slot.view(stream)), None);
     }
 
     #[test]

@@ -14,6 +14,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Generation;
 
+/// Where a build begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// At the beginning of the topic; where that does not reach back, with the event store.
+    #[default]
+    Kafka,
+    /// With the event store, however far the topic reaches back.
+    Store,
+}
+
+impl Origin {
+    fn is_kafka(&self) -> bool {
+        *self == Self::Kafka
+    }
+}
+
 /// A generation that is being built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Building {
@@ -25,6 +42,9 @@ pub struct Building {
     pub paused: bool,
     /// Why it was asked for, when no operator did: then it takes over by itself as soon as it can.
     pub cause: Option<String>,
+    /// Where it begins.
+    #[serde(default, skip_serializing_if = "Origin::is_kafka")]
+    pub origin: Origin,
 }
 
 /// The generation that was read before the one that is read now.
@@ -120,7 +140,13 @@ mod tests {
         let generation = |number| Generation { number, partitions: 12, projection: 1 };
         let pointers = Pointers {
             live: Some(generation(4)),
-            building: Some(Building { generation: generation(6), since: 7, paused: true, cause: Some("x".to_owned()) }),
+            building: Some(Building {
+                generation: generation(6),
+                since: 7,
+                paused: true,
+                cause: Some("x".to_owned()),
+                origin: Origin::Store,
+            }),
             previous: Some(Previous { generation: generation(3), since: 5 }),
             dropped: [(5, 9)].into(),
         };
@@ -130,5 +156,9 @@ mod tests {
         assert_eq!(read.unwrap(), pointers);
         assert_eq!(pointers.next_number(), 7);
         assert!(pointers.has(generation(3)) && pointers.has(generation(6)) && !pointers.has(generation(5)));
+        // What an earlier version of us wrote.
+        let older = r#"{"generation":{"number":2,"partitions":12,"projection":1},"since":1,"paused":false,"cause":null}"#;
+        let building: Building = serde_json::from_str(older).unwrap();
+        assert_eq!((building.origin, serde_json::to_string(&building).unwrap()), (Origin::Kafka, older.to_owned()));
     }
 }

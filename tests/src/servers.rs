@@ -17,7 +17,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
 };
@@ -205,6 +205,23 @@ impl Topics {
     #[must_use]
     pub fn dead_letters(&self) -> String {
         format!("{}.dead-letters.v1", self.prefix)
+    }
+
+    /// Deletes a context's records before these offsets, by partition, as a topic's retention does.
+    ///
+    /// # Panics
+    ///
+    /// When the broker does not do it.
+    pub async fn delete_records(&self, context: Context, before: &[i64]) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("a client");
+        let mut offsets = TopicPartitionList::new();
+        for (partition, offset) in (0..).zip(before) {
+            let offset = Offset::Offset(*offset);
+            offsets.add_partition_offset(&self.events(context), partition, offset).expect("an offset");
+        }
+        let deleted = admin.delete_records(&offsets, &AdminOptions::new()).await.expect("the broker answers");
+        deleted.elements().iter().for_each(|partition| partition.error().expect("records are deleted"));
     }
 }
 

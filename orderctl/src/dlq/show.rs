@@ -108,6 +108,9 @@ pub(super) fn answer(stream: &str, answer: &Answer) -> String {
     if let Some(cause) = &answer.cause {
         let _ = write!(text, ": {}", cut(cause));
     }
+    if answer.entries > 0 {
+        let _ = write!(text, ", {} wrong entries of lists and owners", answer.entries);
+    }
     for change in &answer.changes {
         let side = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
         let place = if change.path.is_empty() { "the whole view" } else { &change.path };

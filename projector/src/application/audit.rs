@@ -7,11 +7,15 @@
 //! What a view lacks may be on its way too. It is handed over when it is still lacking after a while, when the partition
 //! has nothing left to read, and when a later event of the same lane is in its view: the relay publishes a lane in order,
 //! so what is lacking was published before. Without such an event only much more time tells.
+//!
+//! What lies in a list for a stream that never belonged there is in no stream's history, so lists are walked through, too.
 
 pub mod brake;
 pub mod examine;
+pub mod orphans;
 mod sample;
 mod suspects;
+mod walk;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,7 +28,8 @@ use read_model::{Generation, Slot, StoredView};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    generations::{self, Shape},
+    generations,
+    shapes::Shapes,
     status::{PartitionStatus, Partitions},
 };
 use crate::{
@@ -34,6 +39,7 @@ use crate::{
 use examine::{ExamineError, Kind, Sides, Verdict};
 use sample::Sample;
 pub use suspects::{Suspect, Suspects};
+use walk::Walk;
 
 /// At most this part of the time goes into audits, however long a stream is.
 const BUSY: u32 = 5;
@@ -46,6 +52,9 @@ const WITNESSES: usize = 20;
 
 /// Without a witness, how many times as long it takes until what is lacking counts as lost.
 const UNWITNESSED: u32 = 10;
+
+/// One turn of so many goes to a walk through lists and owners.
+const WALK: u32 = 4;
 
 /// How often it looks which generations are read.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -67,12 +76,14 @@ pub struct Auditor {
     store: Arc<RedisStore>,
     commands: Arc<CommandService>,
     partitions: Partitions,
-    shapes: HashMap<Context, Shape>,
+    shapes: Shapes,
     /// The generations that are read, of those contexts where this process feeds them.
     live: HashMap<Context, Generation>,
     followed: Option<Instant>,
     settings: AuditSettings,
     sample: Sample,
+    walk: Walk,
+    turns: u32,
     late: VecDeque<Late>,
 }
 
@@ -92,20 +103,21 @@ impl Auditor {
         store: Arc<RedisStore>,
         commands: Arc<CommandService>,
         partitions: Partitions,
-        shapes: HashMap<Context, Shape>,
+        shapes: Shapes,
         settings: AuditSettings,
     ) -> Self {
-        let sample = Sample::new(shapes.keys().copied().collect());
+        let sample = Sample::new(shapes.all().into_keys().collect());
         let (live, followed, late) = (HashMap::new(), None, VecDeque::new());
-        Self { store, commands, partitions, shapes, live, followed, settings, sample, late }
+        let (walk, turns) = (Walk::default(), 0);
+        Self { store, commands, partitions, shapes, live, followed, settings, sample, walk, turns, late }
     }
 
     /// Looks at one stream after the other until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        for context in self.shapes.keys() {
-            audited(*context, 0);
+        for context in self.shapes.all().into_keys() {
+            audited(context, 0);
             for kind in Kind::ALL {
-                divergent(*context, kind, 0);
+                divergent(context, kind, 0);
             }
         }
         let mut failures = 0_u32;
@@ -136,6 +148,10 @@ impl Auditor {
 
     async fn turn(&mut self) -> Result<(), ExamineError> {
         self.follow().await?;
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(WALK) {
+            return self.look_for_orphans().await;
+        }
         if let Some(late) = self.late.pop_front_if(|late| late.since.elapsed() >= self.settings.behind) {
             return self.look(late.context, late.stream, Some(late)).await;
         }
@@ -155,7 +171,7 @@ impl Auditor {
         }
         let pointers = self.store.pointers().await?;
         self.followed = Some(Instant::now());
-        for (context, shape) in &self.shapes {
+        for (context, shape) in &self.shapes.all() {
             let pointers = pointers.get(context);
             // What is built in place of a generation that does not fit any more is not read yet.
             let live = pointers
@@ -177,6 +193,15 @@ impl Auditor {
         let number = generation.partition_of(stream);
         let status = self.partitions.get(context, number)?;
         Some((generation, Slot::new(self.store.prefix(), generation, context, number), status))
+    }
+
+    async fn look_for_orphans(&mut self) -> Result<(), ExamineError> {
+        for found in self.walk.step(&self.commands, &self.store, &self.live, &self.partitions).await? {
+            if let Some(status) = self.partitions.get(found.context, found.partition) {
+                status.suspects().offer_orphan(found.generation.number, found.orphan);
+            }
+        }
+        Ok(())
     }
 
     async fn look(&mut self, context: Context, stream: StreamId, late: Option<Late>) -> Result<(), ExamineError> {

@@ -1,10 +1,23 @@
 //! What one chunk of events changes: everything that is written to Redis in one call.
 
 use events::StreamId;
-use read_model::keys::Parked;
+use read_model::{Filling, keys::Parked};
 use uuid::Uuid;
 
+use super::audit::orphans::Orphan;
 use crate::projections::{Counter, IndexName};
+
+/// What becomes of the slot's being filled from the event store.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Nothing.
+    #[default]
+    Unchanged,
+    /// It is so far.
+    At(Filling),
+    /// It is over.
+    Over,
+}
 
 /// The writes of one chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,6 +30,8 @@ pub struct Changes {
     pub at: i64,
     /// The offset from which on the slot is complete; none once it is.
     pub goal: Option<i64>,
+    /// How far the slot is filled from the event store.
+    pub filling: Fill,
     /// Views in their stored form.
     pub views: Vec<(StreamId, Vec<u8>)>,
     /// Views that go: of streams that the event store does not have.
@@ -33,6 +48,14 @@ pub struct Changes {
     pub released: Vec<(&'static str, String, StreamId)>,
     /// Unique values owned: hash, value, and the owner.
     pub claimed: Vec<(&'static str, String, StreamId)>,
+    /// What no view has put where it is.
+    pub orphans: Vec<Orphan>,
+    /// Streams that others had passed on, and that are here now.
+    pub handed_over: Vec<StreamId>,
+    /// Streams whose unique values are to be claimed once the slot is filled, and those whose values now are.
+    pub to_claim: Vec<StreamId>,
+    /// See `to_claim`.
+    pub have_claimed: Vec<StreamId>,
     /// Streams parked, or parked further.
     pub parked: Vec<(StreamId, Parked)>,
     /// Streams that are not parked any more.

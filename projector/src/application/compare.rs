@@ -1,51 +1,113 @@
-//! Two generations side by side, view by view, while both are fed.
+//! Two generations side by side, while both are fed: views, entries of lists, owners of unique values, counters.
+//!
+//! What the one has is walked through in steps of a scan and looked up in the other, then the other way round, so only a
+//! step is in memory at a time. What differs may only mean that one of them is a little behind. So it is looked at again,
+//! until both are at the same version of the stream (views, entries, owners) or the same offset of the log (counters) and
+//! differ all the same, or are equal. What is neither once each has got to where the other was has a rule in each part.
 
-use std::{collections::BTreeMap, time::Duration};
+mod counters;
+mod held;
+mod views;
+mod wait;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use events::{Context, StreamId};
-use read_model::{Generation, StoredView};
+use read_model::{Generation, Slot};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use crate::outbound::redis::{RedisStore, RedisStoreError};
 
-/// Views looked at for one answer, about.
-const VIEWS: usize = 2_000;
-/// Differing views that are shown.
+/// Differences of each part that are shown.
 const SAMPLES: usize = 5;
-/// How long a view may differ because one of the generations is a little behind.
-const SETTLE: Duration = Duration::from_secs(5);
-/// How often those are looked at again.
-const LOOK: Duration = Duration::from_millis(100);
 
-/// Whose views are walked through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Those of the live generation.
+/// Why it could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// Redis has no answer.
+    #[error("redis: {0}")]
+    Redis(#[from] RedisStoreError),
+    /// What was compared is not what is read and what is built any more.
+    #[error("the generations were moved while they were compared")]
+    Moved,
+    /// Nobody listens any more.
+    #[error("the caller is gone")]
+    Gone,
+}
+
+/// Whose content is walked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    /// That of the live generation.
     Live,
-    /// Those of the new one.
+    /// That of the new one.
     New,
 }
 
-/// A part of the differences.
-#[derive(Debug, Default, Serialize)]
-pub struct Differences {
-    /// Where the next part begins; 0 after the last.
-    pub cursor: u64,
-    /// Views looked at.
+/// What is told while it goes on, and in the end.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Message {
+    /// How far it is.
+    Progress(Progress),
+    /// It is done.
+    Report(Box<Comparison>),
+    /// It could not be finished.
+    Error(String),
+}
+
+/// How much was looked at.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Progress {
+    side: Side,
+    /// Views of the live generation.
+    views: u64,
+    /// Entries of its lists.
+    lists: u64,
+}
+
+/// How two generations differ.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    /// The context.
+    pub context: Context,
+    /// The number of the live generation.
+    pub live: u32,
+    /// The number of the new one.
+    pub new: u32,
+    /// Views.
+    pub views: Differences<ViewSample>,
+    /// Entries of lists.
+    pub lists: Differences<HeldSample>,
+    /// Unique values and whose they are.
+    pub owners: Differences<HeldSample>,
+    /// Counters of each partition; none is compared between generations of different partition counts.
+    pub counters: Differences<CounterSample>,
+}
+
+/// How two generations differ in one kind of content.
+#[derive(Debug, Serialize)]
+pub struct Differences<S> {
+    /// What the live one has of it.
     pub compared: u64,
-    /// Of those: not the same in the other generation.
+    /// Of that: not the same in the new one.
     pub different: u64,
-    /// Of those: not there in the other generation.
+    /// Of that: not there in the new one.
     pub missing: u64,
-    /// Some of those that are different or missing.
-    pub samples: Vec<Sample>,
+    /// What only the new one has.
+    pub extra: u64,
+    /// What moved all the time, so that nothing can be said.
+    pub undecided: u64,
+    /// Some of what is different, missing or extra.
+    pub samples: Vec<S>,
 }
 
 /// A view that differs.
 #[derive(Debug, Serialize)]
-pub struct Sample {
+pub struct ViewSample {
     /// The stream.
     pub stream: StreamId,
     /// The version of the live view; none when there is no such view.
@@ -56,106 +118,136 @@ pub struct Sample {
     pub fields: BTreeMap<String, Value>,
 }
 
-struct Pair {
-    stream: StreamId,
-    live: Option<Vec<u8>>,
-    new: Option<Vec<u8>>,
+/// An entry, or the owner of a unique value, that differs. The value is not shown: it may be personal.
+#[derive(Debug, Serialize)]
+pub struct HeldSample {
+    /// The name of the list, or of the hash of owners.
+    pub name: String,
+    /// The partition.
+    pub partition: u32,
+    /// The stream whose it is on the side where it was met; none when what lies there names none.
+    pub stream: Option<StreamId>,
+    /// An entry's score, or a value's owner, in the live generation; none when it is not there.
+    pub live: Option<String>,
+    /// The same in the new one.
+    pub new: Option<String>,
 }
 
-impl Pair {
-    fn differs(&self) -> bool {
-        self.live != self.new
-    }
-
-    /// Whether time will not change it: both are at the same version.
-    fn is_settled(&self) -> bool {
-        version(self.live.as_ref()).is_some() && version(self.live.as_ref()) == version(self.new.as_ref())
-    }
-
-    fn sample(&self, context: Context) -> Sample {
-        let (live, new) = (fields(self.live.as_ref()), fields(self.new.as_ref()));
-        let names = live.keys().chain(new.keys()).filter(|name| live.get(*name) != new.get(*name));
-        let difference = |name: &String| match context {
-            Context::Users => Value::Null,
-            Context::Products | Context::Orders | Context::Payments => serde_json::json!([live.get(name), new.get(name)]),
-        };
-        let fields = names.map(|name| (name.clone(), difference(name))).collect();
-        Sample { stream: self.stream, live: version(self.live.as_ref()), new: version(self.new.as_ref()), fields }
-    }
+/// A counter that differs.
+#[derive(Debug, Serialize)]
+pub struct CounterSample {
+    /// The name of the hash or sorted set.
+    pub name: &'static str,
+    /// The partition.
+    pub partition: u32,
+    /// The field or member.
+    pub field: String,
+    /// The live value.
+    pub live: String,
+    /// The new one.
+    pub new: String,
 }
 
-fn version(view: Option<&Vec<u8>>) -> Option<u64> {
-    Some(StoredView::decode(view?).ok()?.header.version)
-}
-
-fn fields(view: Option<&Vec<u8>>) -> BTreeMap<String, Value> {
-    let json = view.and_then(|view| serde_json::from_slice(StoredView::decode(view).ok()?.json).ok());
-    json.unwrap_or_default()
-}
-
-/// Compares some views, from `cursor` on.
-pub async fn some(
-    store: &RedisStore,
-    context: Context,
-    (live, new): (Generation, Generation),
-    side: Side,
-    cursor: u64,
-) -> Result<Differences, RedisStoreError> {
-    let walked = match side {
-        Side::Live => live,
-        Side::New => new,
-    };
-    let (mut streams, mut cursor) = (Vec::new(), cursor);
-    loop {
-        let scanned = store.scan_views_of(context, walked.number, cursor).await?;
-        streams.extend(scanned.streams);
-        cursor = scanned.cursor;
-        if cursor == 0 || streams.len() >= VIEWS {
-            break;
-        }
-    }
-    streams.sort_unstable();
-    streams.dedup();
-    let mut differences =
-        Differences { cursor, compared: u64::try_from(streams.len()).unwrap_or(u64::MAX), ..Differences::default() };
-    let deadline = Instant::now() + SETTLE;
-    loop {
-        let pairs = pairs(store, context, (live, new), &streams).await?;
-        let differing: Vec<Pair> = pairs.into_iter().filter(Pair::differs).collect();
-        if Instant::now() >= deadline || differing.iter().all(Pair::is_settled) {
-            for pair in differing {
-                differences.count(context, &pair, side);
-            }
-            return Ok(differences);
-        }
-        streams = differing.iter().map(|pair| pair.stream).collect();
-        tokio::time::sleep(LOOK).await;
+impl<S> Default for Differences<S> {
+    fn default() -> Self {
+        Self { compared: 0, different: 0, missing: 0, extra: 0, undecided: 0, samples: Vec::new() }
     }
 }
 
-async fn pairs(
-    store: &RedisStore,
-    context: Context,
-    (live, new): (Generation, Generation),
-    streams: &[StreamId],
-) -> Result<Vec<Pair>, RedisStoreError> {
-    let (old, new) = tokio::try_join!(store.stored_views(context, live, streams), store.stored_views(context, new, streams))?;
-    Ok(streams.iter().zip(old).zip(new).map(|((stream, live), new)| Pair { stream: *stream, live, new }).collect())
-}
-
-impl Differences {
-    fn count(&mut self, context: Context, pair: &Pair, side: Side) {
-        let is_missing = pair.live.is_none() || pair.new.is_none();
-        if is_missing {
-            self.missing += 1;
-        } else if side == Side::Live {
-            self.different += 1;
-        } else {
-            // Counted when the live views were walked through.
-            return;
+impl<S> Differences<S> {
+    /// Counts what differs, once: when the live side is walked through, or when only the new one has it.
+    fn count(&mut self, side: Side, is_in: (bool, bool), sample: impl FnOnce() -> S) {
+        match (side, is_in) {
+            (Side::Live, (true, true)) => self.different += 1,
+            (Side::Live, _) => self.missing += 1,
+            (Side::New, (false, _)) => self.extra += 1,
+            (Side::New, (true, _)) => return,
         }
         if self.samples.len() < SAMPLES {
-            self.samples.push(pair.sample(context));
+            self.samples.push(sample());
         }
     }
+}
+
+/// Compares two generations of a context.
+pub struct Comparing {
+    store: Arc<RedisStore>,
+    context: Context,
+    live: Generation,
+    new: Generation,
+}
+
+impl Comparing {
+    /// Of what is read with what is built.
+    #[must_use]
+    pub fn new(store: Arc<RedisStore>, context: Context, live: Generation, new: Generation) -> Self {
+        Self { store, context, live, new }
+    }
+
+    /// Compares them. The last message says how it ended.
+    pub async fn run(self, told: mpsc::Sender<Message>) {
+        let last = match self.compare(&told).await {
+            Ok(report) => Message::Report(Box::new(report)),
+            Err(error) => Message::Error(error.to_string()),
+        };
+        // Whoever asked may be gone.
+        let _ = told.send(last).await;
+    }
+
+    async fn compare(&self, told: &mpsc::Sender<Message>) -> Result<Comparison, CompareError> {
+        let mut report = Comparison {
+            context: self.context,
+            live: self.live.number,
+            new: self.new.number,
+            views: Differences::default(),
+            lists: Differences::default(),
+            owners: Differences::default(),
+            counters: Differences::default(),
+        };
+        for side in [Side::Live, Side::New] {
+            self.walk(side, &mut report, told).await?;
+            self.counters(side, &mut report.counters).await?;
+        }
+        let pointers = self.store.pointers().await?.remove(&self.context).unwrap_or_default();
+        let building = pointers.building.map(|building| building.generation);
+        if (pointers.live, building) != (Some(self.live), Some(self.new)) {
+            return Err(CompareError::Moved);
+        }
+        Ok(report)
+    }
+
+    async fn walk(&self, side: Side, report: &mut Comparison, told: &mpsc::Sender<Message>) -> Result<(), CompareError> {
+        let mut cursor = 0;
+        loop {
+            let scanned = self.store.scan_parts(self.context, self.generation(side), cursor).await?;
+            self.views(side, scanned.views, &mut report.views).await?;
+            for (partition, list) in scanned.lists {
+                self.list(side, partition, &list, &mut report.lists).await?;
+            }
+            for (partition, hash) in scanned.owners {
+                self.owners(side, partition, &hash, &mut report.owners).await?;
+            }
+            let progress = Progress { side, views: report.views.compared, lists: report.lists.compared };
+            told.send(Message::Progress(progress)).await.map_err(|_| CompareError::Gone)?;
+            cursor = scanned.cursor;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn generation(&self, side: Side) -> Generation {
+        match side {
+            Side::Live => self.live,
+            Side::New => self.new,
+        }
+    }
+
+    fn slot(&self, side: Side, partition: u32) -> Slot {
+        Slot::new(self.store.prefix(), self.generation(side), self.context, partition)
+    }
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,11 @@
 //! was replaced is given up after its time, and what was given up is deleted. Every process does it; pointers are compared
 //! and set, so it happens once.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use events::Context;
@@ -11,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     generations::{self, Shape},
+    shapes::Shapes,
     status::Partitions,
 };
 use crate::outbound::redis::{RedisStore, RedisStoreError};
@@ -21,6 +26,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the keys of a generation that was given up stay: longer than any request or worker that has not heard of it.
 const GRACE_MS: i64 = 10_000;
 
+/// How long a topic must have fewer partitions than what is read was built from: another process may only have noticed
+/// earlier that there are more. A topic made anew has fewer for good.
+const FEWER: Duration = Duration::from_secs(30);
+
 /// The pause between two steps of deleting, of a thousand keys each at most: others are served in between.
 const DELETE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -29,7 +38,7 @@ pub struct Conductor {
     /// The read models.
     pub store: Arc<RedisStore>,
     /// What each read model has to be.
-    pub shapes: HashMap<Context, Shape>,
+    pub shapes: Shapes,
     /// The partitions of this process, which say when a read model can't be fed any more.
     pub partitions: Partitions,
     /// How long a generation that was replaced is kept.
@@ -39,18 +48,25 @@ pub struct Conductor {
 impl Conductor {
     /// Looks after them until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
+        let mut fewer = HashMap::new();
         while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
             // Without Redis there is nothing to conduct; the workers say so.
-            if let Some(Err(error)) = stop.run_until_cancelled(self.look()).await {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.look(&mut fewer)).await {
                 tracing::debug!(%error, "generations");
             }
         }
     }
 
-    async fn look(&self) -> Result<(), RedisStoreError> {
+    /// `fewer`: since when topics have fewer partitions than what is read.
+    async fn look(&self, fewer: &mut HashMap<Context, Instant>) -> Result<(), RedisStoreError> {
         for (context, pointers) in self.store.pointers().await? {
-            let Some(shape) = self.shapes.get(&context) else { continue };
-            if let Some(next) = self.next(context, &pointers, *shape).await?
+            let Some(shape) = self.shapes.get(context) else { continue };
+            if pointers.live.is_none_or(|live| live.partitions <= shape.partitions) {
+                fewer.remove(&context);
+            } else if fewer.entry(context).or_insert_with(Instant::now).elapsed() < FEWER {
+                continue;
+            }
+            if let Some(next) = self.next(context, &pointers, shape).await?
                 && self.store.move_pointers(context, &pointers, &next).await?
             {
                 tracing::info!(%context, from = ?pointers, to = ?next, "generations moved");
@@ -67,12 +83,15 @@ impl Conductor {
     /// Where the pointers should be instead.
     async fn next(&self, context: Context, pointers: &Pointers, shape: Shape) -> Result<Option<Pointers>, RedisStoreError> {
         let Some(live) = pointers.live else { return Ok(None) };
-        let cause = generations::outgrown(pointers, shape).or_else(|| self.partitions.misfit(context, live.number));
-        if let Some(cause) = cause {
-            let next = generations::build(pointers, shape, Some(cause), now()).ok();
-            if let Some(next) = next.filter(|next| next != pointers) {
-                return Ok(Some(next));
-            }
+        let build = |cause| generations::build(pointers, shape, Some(cause), now());
+        let next = match (generations::outgrown(pointers, shape), self.partitions.misfit(context, live.number)) {
+            (Some(cause), _) => build(cause),
+            // A log that the checkpoint is no part of need not be all there is, wherever it begins.
+            (None, Some(cause)) => build(cause).and_then(|next| generations::from_store(pointers, next)),
+            (None, None) => Ok(pointers.clone()),
+        };
+        if let Some(next) = next.ok().filter(|next| next != pointers) {
+            return Ok(Some(next));
         }
         if let Some(building) = pointers.building.as_ref().filter(|building| building.cause.is_some() && !building.paused) {
             let positions = self.store.positions(context, building.generation).await?;

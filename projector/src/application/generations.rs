@@ -1,6 +1,6 @@
 //! Which generations are fed, and how their pointers move. Pure: who calls it reads and writes them.
 
-use read_model::{Building, Generation, Pointers, Previous};
+use read_model::{Building, Generation, Origin, Pointers, Previous};
 
 use crate::outbound::redis::{Goal, generations::Position};
 
@@ -32,8 +32,14 @@ pub enum Refusal {
     #[error("no generation is being built")]
     NoBuilding,
     /// There is no generation to go back to.
-    #[error("there is no previous generation")]
+    #[error(
+        "there is no previous generation to go back to: nothing was switched, or it was deleted, by an operator or because its \
+         time was over (KEEP_PREVIOUS_HOURS)"
+    )]
     NoPrevious,
+    /// What is being built was begun with Kafka.
+    #[error("generation {0} is being built from Kafka: give that up first")]
+    FromKafka(u32),
     /// The generation to be read is not where the live one is.
     #[error("generation {0} has not caught up")]
     Behind(u32),
@@ -56,17 +62,25 @@ pub fn feeds(pointers: &Pointers, shape: Shape) -> Feeds {
     let previous = pointers.previous.as_ref().map(|previous| previous.generation);
     let mut fed = [pointers.live, building, previous].into_iter().flatten().filter(|generation| shape.fits(*generation));
     match fed.next() {
-        // What is only kept is never worth more than what is read.
-        Some(first) if Some(first) != previous => Feeds { first: Some(first), aside: fed.collect() },
+        // What is only kept is never worth more than what is read; but what is read by a newer projection this process can't
+        // feed, and it may be here so that one can go back.
+        Some(first) if Some(first) != previous || is_outdated(pointers, shape) => {
+            Feeds { first: Some(first), aside: fed.collect() }
+        }
         _ => Feeds::default(),
     }
+}
+
+/// Whether what is read was built by a newer projection.
+fn is_outdated(pointers: &Pointers, shape: Shape) -> bool {
+    pointers.live.is_some_and(|live| live.projection > shape.projection)
 }
 
 /// Why the live generation has to be replaced, if it has to: it was built by an older projection, or from other partitions.
 #[must_use]
 pub fn outgrown(pointers: &Pointers, shape: Shape) -> Option<String> {
     let live = pointers.live?;
-    if live.projection > shape.projection {
+    if is_outdated(pointers, shape) {
         // A newer process has replaced it already; this one is about to be replaced too.
         return None;
     }
@@ -80,9 +94,7 @@ pub fn outgrown(pointers: &Pointers, shape: Shape) -> Option<String> {
 
 /// A new generation to be built, or the one that is being built, going on. `cause`: why, when no operator asks.
 pub fn build(pointers: &Pointers, shape: Shape, cause: Option<String>, now: i64) -> Result<Pointers, Refusal> {
-    if pointers.live.is_none() {
-        return Err(Refusal::NoLive);
-    }
+    let live = pointers.live.ok_or(Refusal::NoLive)?;
     let mut next = pointers.clone();
     match &mut next.building {
         Some(building) if shape.fits(building.generation) => {
@@ -95,8 +107,22 @@ pub fn build(pointers: &Pointers, shape: Shape, cause: Option<String>, now: i64)
             if let Some(outgrown) = next.building.take() {
                 next.drop_generation(outgrown.generation, now);
             }
-            next.building = Some(Building { generation, since: now, paused: false, cause });
+            // With another number of partitions the first records of a stream lie where its later ones do not.
+            let origin = if live.partitions == shape.partitions { Origin::Kafka } else { Origin::Store };
+            next.building = Some(Building { generation, since: now, paused: false, cause, origin });
         }
+    }
+    Ok(next)
+}
+
+/// Has what [`build`] made of `pointers` begin with the event store. What goes on does so as it began.
+pub fn from_store(pointers: &Pointers, mut next: Pointers) -> Result<Pointers, Refusal> {
+    let begun = pointers.building.as_ref().map(|building| building.generation);
+    let building = next.building.as_mut().ok_or(Refusal::NoBuilding)?;
+    match building.origin {
+        Origin::Store => {}
+        Origin::Kafka if begun == Some(building.generation) => return Err(Refusal::FromKafka(building.generation.number)),
+        Origin::Kafka => building.origin = Origin::Store,
     }
     Ok(next)
 }

@@ -21,7 +21,7 @@ pub struct DeadLetter {
     pub fingerprint: String,
     /// The projection that could not handle it, and its version.
     pub projection: (Context, u32),
-    /// Where it was met; for an event from the history, where the gap was met.
+    /// Where it was met; for an event from the event store, where that was needed.
     pub position: Position,
     /// Stream and version, where the record names them.
     pub event: Option<(StreamId, u64)>,

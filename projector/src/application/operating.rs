@@ -32,6 +32,9 @@ pub enum OperatingError {
     /// The stream is not parked, or the context has no read model.
     #[error("no such parked stream")]
     NotParked,
+    /// The context has no read model.
+    #[error("no read model")]
+    NoReadModel,
     /// Nobody answered in time.
     #[error("the owner of the partition did not answer within {} s", WAIT.as_secs())]
     NoAnswer,
@@ -253,20 +256,38 @@ impl Operating {
         if self.store.parked_one(&slot, stream).await?.0.is_none() {
             return Err(OperatingError::NotParked);
         }
+        self.request(&slot, stream, action, by, reason).await
+    }
+
+    /// Asks the owner of a stream's partition to build its view anew (or what that would change), and waits for its answer.
+    pub async fn rebuild(&self, context: Context, stream: StreamId, action: Action, by: &str) -> Result<Answer, OperatingError> {
+        let generation = self.store.live_of(context).await?.ok_or(OperatingError::NoReadModel)?;
+        let slot = generation.slot_of(self.store.prefix(), context, stream);
+        self.request(&slot, stream, action, by, String::new()).await
+    }
+
+    async fn request(
+        &self,
+        slot: &Slot,
+        stream: StreamId,
+        action: Action,
+        by: &str,
+        reason: String,
+    ) -> Result<Answer, OperatingError> {
         let at = Utc::now().timestamp_millis();
         let deadline = at.saturating_add(i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX));
         let request = Request { stream, action, by: by.to_owned(), reason, at, deadline, begun: None, answer: None };
         let id = Uuid::now_v7();
-        self.store.put_request(&slot, id, &request).await?;
+        self.store.put_request(slot, id, &request).await?;
         let asked = Instant::now();
         let answer = loop {
             tokio::time::sleep(POLL).await;
-            let answer = self.store.request(&slot, id).await?.and_then(|request| request.answer);
+            let answer = self.store.request(slot, id).await?.and_then(|request| request.answer);
             if answer.is_some() || asked.elapsed() >= WAIT {
                 break answer;
             }
         };
-        self.store.drop_request(&slot, id).await?;
+        self.store.drop_request(slot, id).await?;
         answer.ok_or(OperatingError::NoAnswer)
     }
 

@@ -2,7 +2,6 @@
 //! own the partitions follow them.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,8 +13,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    compare::{self, Differences, Side},
-    generations::{self, Refusal, Shape},
+    compare::Comparing,
+    generations::{self, Refusal},
+    shapes::Shapes,
 };
 use crate::outbound::redis::{Goal, RedisStore, RedisStoreError, generations::Position};
 
@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Verb {
     /// Build a new generation, or go on with it.
     Build,
+    /// The same with the event store.
+    BuildFromStore,
     /// Stand still.
     Pause,
     /// Give the build up.
@@ -79,7 +81,7 @@ pub struct BuildStatus {
     /// What it was asked for with.
     #[serde(flatten)]
     pub building: Building,
-    /// Log positions that it has read.
+    /// Log positions that it has read, or that what it has from the event store stands for.
     pub done: i64,
     /// Log positions between it and the live generation, or its own goal where there is nothing to compare with; none while
     /// some partition has not begun.
@@ -104,7 +106,7 @@ pub struct PreviousStatus {
 #[derive(Clone)]
 pub struct Rebuilding {
     store: Arc<RedisStore>,
-    shapes: Arc<OnceLock<HashMap<Context, Shape>>>,
+    shapes: Arc<OnceLock<Shapes>>,
 }
 
 impl Rebuilding {
@@ -115,7 +117,7 @@ impl Rebuilding {
     }
 
     /// Says what the read models have to be.
-    pub fn begin(&self, shapes: HashMap<Context, Shape>) {
+    pub fn begin(&self, shapes: Shapes) {
         // Only the start does this.
         let _ = self.shapes.set(shapes);
     }
@@ -132,13 +134,17 @@ impl Rebuilding {
 
     /// Does what is asked, and says how things are then.
     pub async fn act(&self, context: Context, verb: Verb) -> Result<Status, RebuildError> {
-        let shape = *self.shapes.get().and_then(|shapes| shapes.get(&context)).ok_or(RebuildError::NotBegun)?;
+        let shapes = self.shapes.get().ok_or(RebuildError::NotBegun)?;
         let deadline = Instant::now() + CATCH_UP;
         loop {
+            let shape = shapes.get(context).ok_or(RebuildError::NotBegun)?;
             let pointers = self.pointers(context).await?;
             let now = Utc::now().timestamp_millis();
             let next = match verb {
                 Verb::Build => generations::build(&pointers, shape, None, now),
+                Verb::BuildFromStore => {
+                    generations::build(&pointers, shape, None, now).and_then(|next| generations::from_store(&pointers, next))
+                }
                 Verb::Pause => generations::pause(&pointers),
                 Verb::Abort => generations::abort(&pointers, now),
                 Verb::Switch => generations::switch(&pointers, now),
@@ -163,12 +169,12 @@ impl Rebuilding {
         }
     }
 
-    /// A part of the differences between the live generation and the one that is being built.
-    pub async fn differences(&self, context: Context, side: Side, cursor: u64) -> Result<Differences, RebuildError> {
+    /// The live generation and the one that is being built, to be compared.
+    pub async fn comparing(&self, context: Context) -> Result<Comparing, RebuildError> {
         let pointers = self.pointers(context).await?;
         let live = pointers.live.ok_or(Refusal::NoLive)?;
         let new = pointers.building.ok_or(Refusal::NoBuilding)?.generation;
-        Ok(compare::some(&self.store, context, (live, new), side, cursor).await?)
+        Ok(Comparing::new(Arc::clone(&self.store), context, live, new))
     }
 
     async fn pointers(&self, context: Context) -> Result<Pointers, RebuildError> {
@@ -193,7 +199,7 @@ impl Rebuilding {
             Some(building) => {
                 let positions = self.store.positions(context, building.generation).await?;
                 Some(BuildStatus {
-                    done: positions.iter().flatten().map(|position| position.offset).sum(),
+                    done: positions.iter().flatten().map(|position| position.done).sum(),
                     to_do: to_do(&positions, &live),
                     complete: generations::is_complete(&positions),
                     caught_up: generations::has_caught_up(&positions, &live),
@@ -222,7 +228,7 @@ fn to_do(positions: &[Option<Position>], live: &[Option<Position>]) -> Option<i6
             Goal::Reached | Goal::Unsaid => 0,
         };
         let ahead = ahead(index).filter(|ahead| ahead.cluster == position.cluster).map_or(0, |ahead| ahead.offset);
-        Some((goal.max(ahead) - position.offset).max(0))
+        Some((goal.max(ahead) - position.done).max(0))
     };
     positions.iter().enumerate().map(open).sum()
 }

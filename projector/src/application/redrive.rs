@@ -1,5 +1,5 @@
-//! What operators ask of dead letters, and what the owner of the partition answers. Both lie in the partition's slot: the
-//! process that is asked need not be the one that may write there.
+//! What operators ask of single streams, mostly of parked ones, and what the owner of the partition answers. Both lie in the
+//! partition's slot: the process that is asked need not be the one that may write there.
 
 use events::{Context, StreamId};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub const OPERATIONS_KEPT: u64 = 256;
 /// What is shown instead of personal data.
 const REDACTED: &str = "[redacted]";
 
-/// What to do with a parked stream.
+/// What to do with a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -22,6 +22,10 @@ pub enum Action {
     DryRun,
     /// Leave the stream where it is, and trouble nobody with it.
     Discard,
+    /// Build the view of a stream that is not parked anew, from all of its history.
+    Rebuild,
+    /// The same, writing nothing.
+    RebuildDryRun,
 }
 
 impl Action {
@@ -32,6 +36,8 @@ impl Action {
             Self::Retry => "retry",
             Self::DryRun => "dry-run",
             Self::Discard => "discard",
+            Self::Rebuild => "rebuild",
+            Self::RebuildDryRun => "rebuild-dry-run",
         }
     }
 }
@@ -39,7 +45,7 @@ impl Action {
 /// A request to the owner of a partition, and the answer once there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The parked stream.
+    /// The stream.
     pub stream: StreamId,
     /// What to do with it.
     pub action: Action,
@@ -79,6 +85,16 @@ pub enum Outcome {
     Interrupted,
     /// Something that is needed does not answer; nothing was changed, and no attempt is counted.
     Unavailable,
+    /// The view was built anew, and is another than it was.
+    Rebuilt,
+    /// It would be another.
+    Differs,
+    /// The view is what it should be; nothing was changed.
+    Same,
+    /// The stream is parked: a rebuild would not change that, and a retry may.
+    Parked,
+    /// Neither the event store nor the read model has the stream.
+    Unknown,
 }
 
 impl Outcome {
@@ -94,6 +110,11 @@ impl Outcome {
             Self::NotParked => "not-parked",
             Self::Interrupted => "interrupted",
             Self::Unavailable => "unavailable",
+            Self::Rebuilt => "rebuilt",
+            Self::Differs => "differs",
+            Self::Same => "same",
+            Self::Parked => "parked",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -110,9 +131,12 @@ pub struct Answer {
     pub version: u64,
     /// Events that were folded.
     pub events: u64,
-    /// Of a dry run: what would change in the view.
+    /// Of a dry run: what would change in the view; of a rebuild: what has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Difference>>,
+    /// Of a rebuild: places in lists, and owners of unique values, that are wrong as long as the view is at its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
     /// Members of the view that are not shown, because they hold personal data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<String>,
@@ -122,7 +146,7 @@ impl Answer {
     /// An answer without more to say.
     #[must_use]
     pub fn of(outcome: Outcome, cause: impl Into<Option<String>>) -> Self {
-        Self { outcome, cause: cause.into(), version: 0, events: 0, changes: None, redacted: Vec::new() }
+        Self { outcome, cause: cause.into(), version: 0, events: 0, changes: None, entries: None, redacted: Vec::new() }
     }
 }
 
@@ -146,7 +170,7 @@ pub struct Operation {
     pub context: Context,
     /// The stream.
     pub stream: StreamId,
-    /// What was asked for: `retry` or `discard`.
+    /// What was asked for: `retry`, `discard` or `rebuild`.
     pub action: Action,
     /// By whom: the subject of their token.
     pub by: String,

@@ -5,6 +5,7 @@
 //! may be at work meanwhile. Nothing is changed.
 
 mod lane;
+mod orphans;
 mod topic;
 
 use std::{
@@ -86,7 +87,7 @@ pub enum Message {
 pub struct Progress {
     /// The context.
     pub context: Context,
-    /// What is counted: `store`, `redis` or `kafka`.
+    /// What is counted: `store`, `redis`, `lists` or `kafka`.
     pub phase: &'static str,
     /// How many are done.
     pub done: u64,
@@ -105,9 +106,11 @@ pub struct ContextReport {
     pub events: u64,
     /// Views that were compared.
     pub compared: u64,
+    /// Entries of lists and owners of unique values that were looked at.
+    pub entries: u64,
     /// Streams that are parked: their views are meant to stand still.
     pub parked: u64,
-    /// Views that are not the fold of their stream, by kind.
+    /// Views that are not the fold of their stream, and what no view has put into a list, by kind.
     pub wrong: HashMap<&'static str, u64>,
     /// The topic; none when it was not read.
     pub kafka: Option<KafkaReport>,
@@ -118,7 +121,7 @@ pub struct ContextReport {
 impl ContextReport {
     fn new(context: Context) -> Self {
         let wrong = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Counters).map(|kind| (kind.name(), 0)).collect();
-        Self { context, streams: 0, events: 0, compared: 0, parked: 0, wrong, kafka: None, samples: Vec::new() }
+        Self { context, streams: 0, events: 0, compared: 0, entries: 0, parked: 0, wrong, kafka: None, samples: Vec::new() }
     }
 
     fn sample(&mut self, text: impl FnOnce() -> String) {
@@ -128,9 +131,13 @@ impl ContextReport {
     }
 
     fn wrong(&mut self, kind: Kind, stream: StreamId) {
+        self.wrong_as(kind, stream, || format!("the view is {}", kind.name()));
+    }
+
+    fn wrong_as(&mut self, kind: Kind, stream: StreamId, how: impl FnOnce() -> String) {
         *self.wrong.entry(kind.name()).or_default() += 1;
         let context = self.context;
-        self.sample(|| format!("{context}/{stream}: the view is {}", kind.name()));
+        self.sample(|| format!("{context}/{stream}: {}", how()));
     }
 }
 
@@ -197,6 +204,7 @@ impl Verification {
         }
         report.streams = u64::try_from(versions.len()).unwrap_or(u64::MAX);
         self.strangers::<P>(generation, &versions, &mut report, told).await?;
+        self.orphans::<P>(generation, &mut report, told).await?;
         report.kafka = Some(self.topic(context, versions, &mut report, told).await?);
         Ok(report)
     }

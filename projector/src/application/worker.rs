@@ -2,18 +2,25 @@
 
 mod begin;
 mod careful;
+mod filling;
 mod fold;
+mod give_way;
+mod hand_over;
+mod inherit;
 mod interrupted;
 mod meters;
+mod orphans;
+mod rebuild;
 mod recount;
 mod redrive;
 mod repair;
+mod write;
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use rdkafka::Message;
-use read_model::{Generation, Slot, keys::Parked};
+use read_model::{Filling, Generation, Slot, keys::Parked};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
@@ -24,19 +31,17 @@ use uuid::Uuid;
 use super::{
     audit::brake::Brake,
     cache::ViewCache,
-    changes::Changes,
-    chunk::Kept,
     counters::CounterCache,
+    filling::Fillings,
     patience::Patience,
     status::{PartitionStatus, Partitions},
 };
 use crate::{
-    failpoints,
     inbound::source::{Source, Taken},
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
-        redis::{Applied, RedisStore, SlotState, Step},
+        redis::{RedisStore, SlotState},
     },
     projections::{KeyRing, OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
 };
@@ -52,18 +57,14 @@ const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// The pause before a fenced worker starts over: it may have met another that is as sure of itself.
 const FENCED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Events that a partition may be behind before work beside it stands still: what it does in a tenth of a second.
-const LAG: i64 = 1_000;
-
-/// How long work beside a partition that is behind stands still before it looks again.
-const GIVE_WAY: Duration = Duration::from_millis(50);
-
 /// What all workers share.
 pub struct Shared {
     /// The read models.
     pub store: Arc<RedisStore>,
     /// Histories and keys.
     pub commands: Arc<CommandService>,
+    /// The event store, for slots that the topic can't fill.
+    pub fillings: Fillings,
     /// Where events go that can't be handled.
     pub letters: DeadLetters,
     /// The Kafka cluster that offsets belong to.
@@ -154,10 +155,16 @@ struct Worker<P: Projection> {
     offset: i64,
     /// When requests of operators were last looked for.
     looked: Option<Instant>,
+    /// When streams that others had passed on were last looked for.
+    took_in: Option<std::time::Instant>,
+    /// How often it has given way to what is read.
+    stood_still: u32,
     /// Events applied in all, and when the last one was recorded.
     progress: (u64, i64),
     /// The offset from which on the slot is complete; none once it is.
     goal: Option<i64>,
+    /// How far the slot is filled from the event store, as Redis has it; none when the topic is read.
+    filling: Option<Filling>,
     aside_of: Option<Partitions>,
 }
 
@@ -182,8 +189,11 @@ impl<P: Projection> Worker<P> {
             rev: None,
             offset: 0,
             looked: None,
+            took_in: None,
+            stood_still: 0,
             progress: (0, 0),
             goal: None,
+            filling: None,
             aside_of,
             shared,
             topic,
@@ -199,6 +209,8 @@ impl<P: Projection> Worker<P> {
                     tracing::warn!(parent: &worker.span, redis.rev = worker.rev, "fenced: starts over at the checkpoint in Redis");
                     tokio::time::sleep(FENCED_PAUSE).await;
                 }
+                // The next session begins where the topic goes on.
+                Interrupted::Filled => worker.withdraw().await,
                 Interrupted::Misfit(cause) => {
                     tracing::warn!(parent: &worker.span, cause, "the read model can't be fed any more, and is rebuilt");
                     worker.status.set_trouble(Some(format!("{cause}: it is being rebuilt")));
@@ -219,6 +231,9 @@ impl<P: Projection> Worker<P> {
         if let Err(interrupted) = self.begin(source, start).await {
             return interrupted;
         }
+        if let Some(filling) = self.filling.clone() {
+            return self.fill(source, filling).await.err().unwrap_or(Interrupted::Filled);
+        }
         loop {
             if let Err(interrupted) = self.turn(source).await {
                 return interrupted;
@@ -233,10 +248,14 @@ impl<P: Projection> Worker<P> {
         }
         self.serve().await?;
         self.give_way().await?;
+        self.take_in().await?;
         if let Some(suspect) = self.status.suspects().take() {
             // After a switch some may be left that are suspected of what is not read any more.
             let is_ours = suspect.generation == self.generation.number;
             return if is_ours { self.try_suspect(suspect).await } else { Ok(()) };
+        }
+        if let Some(orphan) = self.status.suspects().take_orphan(self.generation.number) {
+            return self.try_orphan(orphan).await;
         }
         if self.recounting.is_due() {
             return self.recount(source).await;
@@ -265,18 +284,6 @@ impl<P: Projection> Worker<P> {
         if self.aside_of.is_some() { &self.shared.turns_aside } else { &self.shared.turns }
     }
 
-    /// Beside the first workers: waits while one of them is behind.
-    async fn give_way(&self) -> Result<(), Interrupted> {
-        let Some(first) = &self.aside_of else { return Ok(()) };
-        while first.lag() > LAG {
-            tokio::select! {
-                () = tokio::time::sleep(GIVE_WAY) => {}
-                () = self.patience.stop().cancelled() => return Err(Interrupted::Stopped),
-            }
-        }
-        Ok(())
-    }
-
     async fn idle(&mut self, source: &Source) -> Result<(), Interrupted> {
         let status = Arc::clone(&self.status);
         tokio::select! {
@@ -299,58 +306,13 @@ impl<P: Projection> Worker<P> {
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
         let applied = chunk.applied();
         let (changes, kept) = chunk.finish(offset, self.progress)?;
-        let shared = &self.shared;
-        // Beside the first worker nothing is sent again: it has sent the same.
-        if !letters.is_empty() && self.aside_of.is_none() {
-            self.patience.until_done("dead letters", || shared.letters.send(&letters)).await?;
-            self.meters.dead_letters.increment(u64::try_from(letters.len()).unwrap_or(u64::MAX));
-        }
+        self.send(&letters).await?;
         self.write(changes, kept).await?;
         source.store(offset);
         if taken.at_end {
             self.complete().await?;
         }
         self.meters.chunk(messages.len(), applied, duplicates, started.elapsed());
-        Ok(())
-    }
-
-    /// Writes changes that were folded on the revision that this worker left, and remembers what Redis has now.
-    async fn write(&mut self, mut changes: Changes, kept: Vec<Kept<P>>) -> Result<(), Interrupted> {
-        self.total(&mut changes).await?;
-        changes.goal = self.goal.filter(|goal| changes.offset < *goal);
-        failpoints::before_apply();
-        self.put(&changes, self.rev.unwrap_or(0) + 1).await?;
-        failpoints::after_apply();
-        if !(changes.parked.is_empty() && changes.unparked.is_empty()) {
-            self.parked.extend(changes.parked);
-            changes.unparked.iter().for_each(|stream| drop(self.parked.remove(stream)));
-            self.count_parked();
-        }
-        for (counter, total) in changes.totals {
-            self.counters.put(counter, total);
-        }
-        for (stream, view) in kept {
-            self.cache.put(stream, view);
-        }
-        self.status.moved(changes.offset, changes.at);
-        Ok(())
-    }
-
-    /// Writes changes if the slot is as this worker left it, and knows the slot at revision `to` then.
-    async fn put(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
-        let (shared, step) = (&self.shared, Step { from: self.rev, to });
-        let writing = || shared.store.apply(&self.slot, step, &shared.cluster, changes);
-        match self.patience.until_done("redis", writing).await? {
-            Applied::Written => {}
-            Applied::Fenced => return Err(Interrupted::Fenced),
-        }
-        if self.goal.is_some() && changes.goal.is_none() {
-            tracing::info!(parent: &self.span, kafka.offset = changes.offset, events = changes.events, "complete");
-        }
-        self.rev = Some(to);
-        self.progress = (changes.events, changes.at);
-        self.offset = changes.offset;
-        self.goal = changes.goal;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use events::Context;
 use rdkafka::{
-    Offset, TopicPartitionList,
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaResult,
 };
@@ -70,13 +70,15 @@ impl Aside {
     }
 
     async fn begin(&mut self, partition: i32, shared: &Arc<Shared>, first: &Partitions) -> KafkaResult<()> {
-        let Ok(number) = u32::try_from(partition) else { return Ok(()) };
+        let Some(number) = u32::try_from(partition).ok().filter(|number| *number < self.generation.partitions) else {
+            return Ok(());
+        };
         let source = Source::split(&self.consumer, &self.topic, partition)?;
         let slot = Slot::new(shared.store.prefix(), self.generation, self.context, number);
         // Without an answer there is time: the next look begins it.
         let Ok(state) = shared.store.slot_state(&slot).await else { return Ok(()) };
         let mut assigned = TopicPartitionList::with_capacity(1);
-        assigned.add_partition_offset(&self.topic, partition, Offset::Offset(start(Some(&state))))?;
+        assigned.add_partition_offset(&self.topic, partition, start(Some(&state)))?;
         self.consumer.incremental_assign(&assigned)?;
         let stop = CancellationToken::new();
         let assignment = Assignment {

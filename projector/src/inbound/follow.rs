@@ -16,7 +16,8 @@ impl Group {
     /// Looks where the pointers are, and feeds what they say. Without Redis all stays as it is.
     pub(super) async fn follow(&mut self) -> KafkaResult<()> {
         let Ok(pointers) = self.shared.store.pointers().await else { return Ok(()) };
-        for (context, topic, shape) in self.settings.contexts.clone() {
+        for (context, topic) in self.settings.contexts.clone() {
+            let Some(shape) = self.settings.shapes.get(context) else { continue };
             let Some(pointers) = pointers.get(&context).filter(|pointers| pointers.live.is_some()) else {
                 // Emptied: the workers of what was read restore its pointer, and nothing else is left.
                 continue;

@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use super::{aside::Aside, source::Source};
 use crate::{
     application::{
-        generations::{Feeds, Shape},
+        generations::Feeds,
+        shapes::Shapes,
         status::Partitions,
         worker::{self, Assignment, Shared},
     },
@@ -56,8 +57,10 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// How long a silent process keeps its partitions.
     pub session_timeout: Duration,
-    /// The contexts that are read, their topics, and what their read models have to be.
-    pub contexts: Vec<(Context, String, Shape)>,
+    /// The contexts that are read, and their topics.
+    pub contexts: Vec<(Context, String)>,
+    /// What their read models have to be.
+    pub shapes: Shapes,
 }
 
 pub(super) enum GroupEvent {
@@ -177,10 +180,10 @@ impl Group {
             events: sender.clone(),
             closing: AtomicBool::new(false),
             partitions: partitions.clone(),
-            contexts: settings.contexts.iter().map(|(context, topic, _)| (topic.clone(), *context)).collect(),
+            contexts: settings.contexts.iter().map(|(context, topic)| (topic.clone(), *context)).collect(),
         };
         let consumer: BaseConsumer<GroupContext> = client_config(&settings).create_with_context(context)?;
-        let topics: Vec<&str> = settings.contexts.iter().map(|(_, topic, _)| topic.as_str()).collect();
+        let topics: Vec<&str> = settings.contexts.iter().map(|(_, topic)| topic.as_str()).collect();
         consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);
         let stop_polling = Arc::new(AtomicBool::new(false));
@@ -236,7 +239,7 @@ impl Group {
     async fn assign(&mut self, partitions: Vec<(String, i32)>) -> KafkaResult<()> {
         let mut found = Vec::with_capacity(partitions.len());
         for (topic, partition) in partitions {
-            let settings = self.settings.contexts.iter().find(|(_, name, _)| *name == topic);
+            let settings = self.settings.contexts.iter().find(|(_, name)| *name == topic);
             let (Some((context, ..)), Ok(number)) = (settings, u32::try_from(partition)) else { continue };
             let source = Source::split(&self.consumer, &topic, partition)?;
             let generation = self.feeds.get(context).and_then(|feeds| feeds.first);
@@ -251,7 +254,7 @@ impl Group {
         .await;
         let mut assigned = TopicPartitionList::with_capacity(found.len());
         for ((_, topic, partition, ..), state) in found.iter().zip(&states) {
-            assigned.add_partition_offset(topic, *partition, Offset::Offset(start(state.as_ref())))?;
+            assigned.add_partition_offset(topic, *partition, start(state.as_ref()))?;
         }
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&assigned)?,
@@ -277,7 +280,8 @@ impl Group {
         source: Arc<Source>,
         start: Option<SlotState>,
     ) -> Option<Running> {
-        let number = u32::try_from(partition).ok()?;
+        // A partition that came later than the generation has no slot in it.
+        let number = u32::try_from(partition).ok().filter(|number| *number < generation.partitions)?;
         let stop = CancellationToken::new();
         let assignment = Assignment {
             context,
@@ -310,7 +314,7 @@ impl Group {
             fed.running.iter().for_each(|running| running.stop.cancel());
         }
         for ((topic, partition), fed) in ending {
-            let Some((context, ..)) = self.settings.contexts.iter().find(|(_, name, _)| name == topic) else { continue };
+            let Some((context, ..)) = self.settings.contexts.iter().find(|(_, name)| name == topic) else { continue };
             let asides = self.asides.iter_mut().filter(|((of, _), _)| of == context);
             for (_, aside) in asides {
                 if let Err(error) = aside.end(&[*partition]).await {
@@ -346,9 +350,10 @@ impl Group {
     }
 }
 
-/// Where reading begins: the topic's beginning for an empty slot.
-pub(super) fn start(state: Option<&SlotState>) -> i64 {
-    state.and_then(|state| state.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.offset)
+/// Where reading begins: the topic's beginning for an empty slot, and for one that is filled otherwise first.
+pub(super) fn start(state: Option<&SlotState>) -> Offset {
+    let checkpoint = state.and_then(|state| state.checkpoint.as_ref()).filter(|checkpoint| checkpoint.filling.is_none());
+    checkpoint.map_or(Offset::Beginning, |checkpoint| Offset::Offset(checkpoint.offset))
 }
 
 /// A thread that serves a consumer's callbacks until it is told to stop.
@@ -393,6 +398,8 @@ pub(super) fn client_config(settings: &GroupSettings) -> ClientConfig {
         // seeing it twice, and a worker knows what it has seen. So nobody waits here for the end of a transaction.
         .set("isolation.level", "read_uncommitted")
         .set("allow.auto.create.topics", "false")
+        // How soon new partitions of a topic are noticed, and given to somebody.
+        .set("topic.metadata.refresh.interval.ms", "5000")
         // A checkpoint outside of the log is an error, never a silent jump.
         .set("auto.offset.reset", "error")
         .set("enable.auto.offset.store", "false")

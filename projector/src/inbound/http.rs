@@ -1,6 +1,8 @@
-//! What operators ask over HTTP: `/v1/dead-letters`, and `/v1/rebuilds`.
+//! What operators ask over HTTP: `/v1/dead-letters`, and `/v1/rebuilds` of read models and of single streams.
 
+pub(crate) mod lines;
 mod rebuilds;
+mod streams;
 
 use axum::{Json as JsonBody, extract::State};
 use chrono::{DateTime, Utc};
@@ -47,6 +49,7 @@ const REASON: usize = 500;
 #[must_use]
 pub fn routes() -> Routes<Api> {
     rebuilds::routes()
+        .merge(streams::routes())
         .route(Method::GET, "/v1/dead-letters", OPERATORS, list)
         .route(Method::GET, "/v1/dead-letters/log", OPERATORS, log)
         .route(Method::GET, "/v1/dead-letters/{context}/{stream}", OPERATORS, show)
@@ -140,14 +143,24 @@ fn answered(answer: Answer) -> Result<JsonBody<Answer>, Problem> {
         Outcome::NotParked => Err(OperatingError::NotParked.into()),
         Outcome::Unavailable => {
             let cause = answer.cause.unwrap_or_default();
-            Err(Problem::unavailable("What a redrive needs does not answer; nothing was changed.", cause))
+            Err(Problem::unavailable("What is needed for it does not answer; nothing was changed.", cause))
         }
+        Outcome::Unknown => Err(Problem::not_found("Neither the event store nor the read model has a stream with this id.")),
+        Outcome::Parked => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "stream-parked",
+            "The stream is parked",
+            format!("{} (`orderctl dlq retry`).", answer.cause.unwrap_or_default()),
+        )),
         Outcome::Redriven
         | Outcome::Failed
         | Outcome::WouldPass
         | Outcome::WouldFail
         | Outcome::Discarded
-        | Outcome::Interrupted => Ok(JsonBody(answer)),
+        | Outcome::Interrupted
+        | Outcome::Rebuilt
+        | Outcome::Differs
+        | Outcome::Same => Ok(JsonBody(answer)),
     }
 }
 
@@ -155,6 +168,7 @@ impl From<OperatingError> for Problem {
     fn from(error: OperatingError) -> Self {
         match error {
             OperatingError::NotParked => Self::not_found("No stream with this id is parked."),
+            OperatingError::NoReadModel => Self::not_found("There is no read model of this context yet."),
             OperatingError::NoAnswer => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no-answer",

@@ -1,12 +1,10 @@
 //! What is looked up on demand: one order's journey, and the verification of everything.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use axum::{Json, body::Body, response::Response};
-use bytes::Bytes;
+use axum::{Json, response::Response};
 use events::StreamId;
-use futures::stream;
-use http::{Method, header};
+use http::Method;
 use serde::Deserialize;
 use service_kit::{
     auth::Role,
@@ -16,13 +14,11 @@ use service_kit::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::http::lines::{MESSAGES, lines};
 use crate::application::{
     journey::{Journey, JourneyError, Journeys},
     verify::{Message, Verification},
 };
-
-/// Messages of a verification that wait for its caller.
-const MESSAGES: usize = 16;
 
 /// Seconds after which to ask again while a verification goes on.
 const LATER: u64 = 30;
@@ -75,13 +71,5 @@ fn verify(verification: Verification, query: VerifyQuery, turn: OwnedSemaphorePe
         verification.run(query.sample, told).await;
         drop(turn);
     });
-    let lines = stream::unfold(messages, async |mut messages| {
-        let message = messages.recv().await?;
-        let mut line = serde_json::to_vec(&message).unwrap_or_default();
-        line.push(b'\n');
-        Some((Ok::<_, Infallible>(Bytes::from(line)), messages))
-    });
-    let mut response = Response::new(Body::from_stream(lines));
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
-    response
+    lines(messages)
 }

@@ -1,6 +1,6 @@
 //! What the projector has to know of Kafka before it begins: the cluster, and how many partitions each topic has.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use events::{Context, topics};
 use rdkafka::{
@@ -10,9 +10,15 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
+use tokio_util::sync::CancellationToken;
+
+use crate::application::shapes::Shapes;
 
 /// How long a question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often the partitions are counted.
+const WATCH: Duration = Duration::from_secs(5);
 
 /// Partitions of the dead-letter topic: enough to keep streams apart; it is never busy.
 const DEAD_LETTER_PARTITIONS: i32 = 12;
@@ -75,6 +81,18 @@ impl Topics {
         }
         let id = self.client.client().fetch_cluster_id(TIMEOUT).ok_or(TopicsError::NoClusterId)?;
         Ok(Cluster { id, partitions })
+    }
+
+    /// Looks until `stop` is cancelled whether a topic has got more partitions, and notes it.
+    pub async fn watch(self: Arc<Self>, shapes: Shapes, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(WATCH)).await.is_some() {
+            let asking = Arc::clone(&self);
+            // Without an answer nothing has changed; readiness says that there is none.
+            let Ok(Ok(cluster)) = tokio::task::spawn_blocking(move || asking.cluster()).await else { continue };
+            for (context, partitions) in cluster.partitions {
+                shapes.set_partitions(context, partitions);
+            }
+        }
     }
 
     /// Whether the brokers answer. Blocks.

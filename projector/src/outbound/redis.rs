@@ -4,6 +4,7 @@ mod call;
 pub mod generations;
 pub mod letters;
 mod look;
+pub mod parts;
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use std::{
 
 use events::{Context, StreamId};
 use read_model::{
-    Generation, Slot, StoredView,
+    Filling, Generation, Slot, StoredView,
     keys::{self, Parked},
 };
 use redis::{
@@ -71,6 +72,8 @@ pub struct Checkpoint {
     pub at: i64,
     /// Whether the slot has everything.
     pub goal: Goal,
+    /// How far it is filled from the event store; none when it is not filled that way (any more).
+    pub filling: Option<Filling>,
 }
 
 /// Whether a slot has everything that the log had when it was begun.
@@ -173,13 +176,13 @@ impl RedisStore {
     pub async fn slot_state(&self, slot: &Slot) -> Result<SlotState, RedisStoreError> {
         let mut pipe = redis::pipe();
         pipe.atomic();
-        pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at", "goal"]);
+        pipe.cmd("HMGET").arg(slot.state()).arg(&["rev", "offset", "cluster", "events", "at", "goal", "filling"]);
         pipe.cmd("HGETALL").arg(slot.parked());
         pipe.cmd("GET").arg(slot.starts());
         let (fields, parked, starts): SlotReply = pipe.query_async(&mut self.connection()).await?;
         let checkpoint = match fields.as_slice() {
             [None, ..] => None,
-            [Some(rev), Some(offset), Some(cluster), Some(events), Some(at), goal] => {
+            [Some(rev), Some(offset), Some(cluster), Some(events), Some(at), goal, filling] => {
                 let wrong = |_| RedisStoreError::Malformed { key: slot.state(), problem: "a field is no number".into() };
                 Some(Checkpoint {
                     rev: rev.parse().map_err(wrong)?,
@@ -192,6 +195,7 @@ impl RedisStore {
                         Some("") => Goal::Reached,
                         Some(goal) => Goal::At(goal.parse().map_err(wrong)?),
                     },
+                    filling: filling.as_deref().map(|json| filling_of(slot, json)).transpose()?,
                 })
             }
             _ => return Err(RedisStoreError::Malformed { key: slot.state(), problem: "a field is missing".into() }),
@@ -234,6 +238,16 @@ impl RedisStore {
         streams.iter().zip(stored).map(view).collect()
     }
 
+    /// Some of the streams whose unique values are still to be claimed; none: there are no more.
+    pub async fn claims(&self, slot: &Slot, limit: usize) -> Result<Vec<StreamId>, RedisStoreError> {
+        let mut range = redis::cmd("ZRANGE");
+        range.arg(slot.claims()).arg(0).arg(limit.saturating_sub(1));
+        let streams: Vec<String> = range.query_async(&mut self.connection()).await?;
+        let wrong =
+            |stream: String| RedisStoreError::Malformed { key: slot.claims(), problem: format!("`{stream}` is no stream id") };
+        streams.into_iter().map(|stream| stream.parse().map_err(|_| wrong(stream))).collect()
+    }
+
     /// The values of some counters, in their order.
     pub async fn counters(&self, slot: &Slot, counters: &[Counter]) -> Result<Vec<i64>, RedisStoreError> {
         let mut pipe = redis::pipe();
@@ -268,6 +282,12 @@ impl RedisStore {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
         self.connections[turn].clone()
     }
+}
+
+fn filling_of(slot: &Slot, json: &str) -> Result<Filling, RedisStoreError> {
+    let filling: Filling = serde_json::from_str(json).map_err(malformed(slot.state()))?;
+    // As many lanes as heads, whatever lies there.
+    Ok(filling.extended(filling.offset, filling.heads.clone()))
 }
 
 fn parked_stream(slot: &Slot, stream: &str, json: &[u8]) -> Result<(StreamId, Parked), RedisStoreError> {

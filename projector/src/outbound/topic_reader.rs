@@ -40,6 +40,17 @@ pub struct Place {
     pub at: Option<DateTime<Utc>>,
 }
 
+/// What the logs of a topic's partitions have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The partitions.
+    pub partitions: u32,
+    /// Records that there are about, over all of them.
+    pub records: i64,
+    /// Those whose log no longer begins at its beginning.
+    pub cut: HashSet<u32>,
+}
+
 /// Whether to read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
@@ -68,14 +79,18 @@ impl TopicReader {
         Ok(Self { consumer, topic })
     }
 
-    /// Records that there are about, over all partitions.
-    pub fn size(&self) -> KafkaResult<i64> {
-        let mut size = 0;
-        for partition in self.partitions()? {
+    /// What there is to be read.
+    pub fn extent(&self) -> KafkaResult<Extent> {
+        let partitions = self.partitions()?;
+        let mut extent = Extent { partitions: u32::try_from(partitions.len()).unwrap_or(0), ..Extent::default() };
+        for partition in partitions {
             let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, TIMEOUT)?;
-            size += high - low;
+            extent.records += high - low;
+            if low > 0 {
+                extent.cut.extend(u32::try_from(partition));
+            }
         }
-        Ok(size)
+        Ok(extent)
     }
 
     /// Gives every record to `each`, each partition in order, until the end was reached and `at_end` says to stop.
@@ -227,6 +242,11 @@ impl Sequence {
         Follows::AfterGap
     }
 
+    /// Notes that versions of a stream up to this one are not to come, as nothing of it has come yet.
+    pub fn skip(&mut self, stream: uuid::Uuid, version: u64) {
+        self.last.entry(stream).or_insert(version);
+    }
+
     /// The last version of a stream; 0 for none.
     #[must_use]
     pub fn last(&self, stream: uuid::Uuid) -> u64 {
@@ -257,5 +277,15 @@ mod tests {
         assert_eq!(followed, [InOrder, InOrder, Again, AfterGap, Late, Again]);
         assert_eq!(sequence.missing().collect::<Vec<_>>(), [&(stream, 4)]);
         assert_eq!((sequence.last(stream), sequence.last(uuid::Uuid::nil())), (5, 0));
+    }
+
+    #[test]
+    fn what_is_not_to_come_is_no_gap() {
+        let stream = uuid::Uuid::from_u128(1);
+        let mut sequence = Sequence::default();
+        sequence.skip(stream, 3);
+        assert_eq!([4, 6].map(|version| sequence.note(stream, version)), [Follows::InOrder, Follows::AfterGap]);
+        sequence.skip(stream, 9);
+        assert_eq!((sequence.last(stream), sequence.missing().collect::<Vec<_>>()), (6, vec![&(stream, 5)]));
     }
 }

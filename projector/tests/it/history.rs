@@ -1,10 +1,10 @@
-//! A stand-in for the command service: histories of streams and keys of personal data, which can be down.
+//! A stand-in for the command service: histories of streams, the feed, and keys of personal data, which can be down.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -16,6 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use events::{DataKey, RecordedEvent};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
     auth::{Role, Verifier},
@@ -26,6 +27,9 @@ use uuid::Uuid;
 
 use super::{process::SECRET, world::World};
 
+/// Lanes of the feed.
+const LANES: u16 = 2;
+
 #[derive(Clone, Default)]
 pub(crate) struct CommandService(Arc<Inner>);
 
@@ -35,6 +39,7 @@ struct Inner {
     keys: Mutex<HashMap<Uuid, DataKey>>,
     is_down: AtomicBool,
     asked: AtomicBool,
+    pages: AtomicUsize,
 }
 
 impl CommandService {
@@ -44,6 +49,8 @@ impl CommandService {
         let router = Router::new()
             .route("/health", get(async || "{}"))
             .route("/v1/{context}/{stream}/events", get(history))
+            .route("/v1/lanes", get(lanes))
+            .route("/v1/feed", get(feed))
             .route("/v1/personal-keys", post(personal_keys))
             .with_state(service.clone());
         let listener = world.runtime().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -53,7 +60,12 @@ impl CommandService {
     }
 
     pub(crate) fn knows(&self, events: &[RecordedEvent]) {
-        self.0.events.lock().unwrap().extend_from_slice(events);
+        let mut known = self.0.events.lock().unwrap();
+        for event in events {
+            let lane = lane_of(event);
+            let seq = known.iter().filter(|known| known.lane == lane).count() + 1;
+            known.push(RecordedEvent { lane, seq: u64::try_from(seq).unwrap(), ..event.clone() });
+        }
     }
 
     /// The store has these events instead of those of the same versions.
@@ -61,8 +73,11 @@ impl CommandService {
         let mut known = self.0.events.lock().unwrap();
         let is_same =
             |one: &RecordedEvent, other: &RecordedEvent| (one.stream_id, one.version) == (other.stream_id, other.version);
-        known.retain(|old| !events.iter().any(|new| is_same(old, new)));
-        known.extend_from_slice(events);
+        for old in known.iter_mut() {
+            if let Some(new) = events.iter().find(|new| is_same(old, new)) {
+                *old = RecordedEvent { lane: old.lane, seq: old.seq, ..new.clone() };
+            }
+        }
     }
 
     pub(crate) fn keeps_key(&self, id: Uuid, key: DataKey) {
@@ -76,6 +91,11 @@ impl CommandService {
     /// Whether anyone has asked for anything.
     pub(crate) fn was_asked(&self) -> bool {
         self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Pages of the feed that were read.
+    pub(crate) fn pages(&self) -> usize {
+        self.0.pages.load(Ordering::SeqCst)
     }
 
     fn admits(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
@@ -109,6 +129,36 @@ async fn history(
     let next = (events.len() > 1).then(|| events[0].version);
     events.truncate(1);
     Ok(Json(json!({ "events": events, "next": next })))
+}
+
+fn lane_of(event: &RecordedEvent) -> u16 {
+    u16::from(event.stream_id.as_bytes()[15]) % LANES
+}
+
+async fn lanes(State(service): State<CommandService>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+    service.admits(&headers)?;
+    let events = service.0.events.lock().unwrap();
+    let heads: Vec<_> = (0..LANES).map(|lane| events.iter().filter(|event| event.lane == lane).count()).collect();
+    Ok(Json(json!({ "heads": heads })))
+}
+
+#[derive(Deserialize)]
+struct FeedQuery {
+    lane: u16,
+    after: u64,
+    limit: usize,
+}
+
+async fn feed(
+    State(service): State<CommandService>,
+    headers: HeaderMap,
+    Query(query): Query<FeedQuery>,
+) -> Result<String, StatusCode> {
+    service.admits(&headers)?;
+    service.0.pages.fetch_add(1, Ordering::SeqCst);
+    let events = service.0.events.lock().unwrap();
+    let page = events.iter().filter(|event| event.lane == query.lane && event.seq > query.after).take(query.limit);
+    Ok(page.map(|event| serde_json::to_string(event).unwrap() + "\n").collect())
 }
 
 async fn personal_keys(

@@ -2,13 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod compare;
 mod complete;
 mod faults;
+mod grow;
 mod history;
+mod keep;
 mod oracle;
 mod poison;
 mod process;
 mod rebuild;
 mod redrive;
+mod store;
+mod streams;
+mod throttle;
 mod users;
 mod world;

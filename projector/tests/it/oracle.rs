@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use events::{Context, OrderEvent, RecordedEvent, StreamId, event::DomainEvent};
 use projector::projections::{Counter, KeyRing, Meta, OrderProjection, Projection};
-use read_model::{Flags, Header, OrderView, stats};
+use read_model::{Flags, Generation, Header, OrderView, stats};
 use redis::Value;
 
 use super::world::{World, eventually, generation};
@@ -14,6 +14,11 @@ pub(crate) type Contents = BTreeMap<String, BTreeSet<(String, Vec<u8>)>>;
 
 /// What the orders' read model is once all these events are in it.
 pub(crate) fn expected(world: &World, events: &[RecordedEvent]) -> Contents {
+    expected_in(world, generation(), events)
+}
+
+/// The same in another generation.
+pub(crate) fn expected_in(world: &World, generation: Generation, events: &[RecordedEvent]) -> Contents {
     let mut streams: BTreeMap<StreamId, BTreeMap<u64, &RecordedEvent>> = BTreeMap::new();
     for event in events {
         streams.entry(event.stream_id).or_default().insert(event.version, event);
@@ -21,7 +26,7 @@ pub(crate) fn expected(world: &World, events: &[RecordedEvent]) -> Contents {
     let mut contents = Contents::new();
     let mut counters: BTreeMap<(String, String), i64> = BTreeMap::new();
     for (stream, events) in streams {
-        let slot = world.slot(Context::Orders, stream);
+        let slot = generation.slot_of(&world.prefix, Context::Orders, stream);
         let view = fold(stream, events.into_values());
         let header = Header { flags: Flags::NONE, version: view.version, owner: view.user_id.map(|user| user.0) };
         let stored = header.encode(&serde_json::to_vec(&view).unwrap());
@@ -73,6 +78,12 @@ pub(crate) fn found(world: &World) -> Contents {
         contents.insert(key, items.into_iter().collect());
     }
     contents
+}
+
+/// What a generation holds.
+pub(crate) fn found_in(world: &World, number: u32) -> Contents {
+    let mark = format!("{{g{number}:");
+    found(world).into_iter().filter(|(key, _)| key.contains(&mark)).collect()
 }
 
 /// The events that all slots have read up to: offsets, added up.

@@ -90,6 +90,20 @@ impl Projector {
         self.ask_as(&[Role::Service], method, path, body)
     }
 
+    /// The JSON documents, line by line, of an answer that is told while it comes about.
+    pub(crate) fn told(&self, method: &str, path: &str) -> Vec<Value> {
+        let token = mint(&Secret::new(SECRET), "operator", &[Role::Service], Duration::from_secs(60)).unwrap();
+        let head =
+            format!("{method} {path} HTTP/1.0\r\nHost: projector\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n");
+        let mut stream = TcpStream::connect(std::fs::read_to_string(self.directory.path().join("address")).unwrap()).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.split(' ').nth(1), Some("200"), "{answer}");
+        body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     pub(crate) fn ready(&self) -> String {
         self.get("/ready").unwrap_or_default()
     }

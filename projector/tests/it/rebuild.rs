@@ -1,63 +1,50 @@
 //! Generations: built beside the live one, switched to, gone back to, deleted; and built without being asked for.
 
 use events::{Context, RecordedEvent};
-use read_model::{Generation, Pointers};
+use read_model::{Generation, Pointers, Previous};
 use serde_json::Value;
 
 use super::{
-    oracle::{Contents, assert_equals_fold, expected, found},
+    history::CommandService,
+    oracle::{assert_equals_fold, expected_in, found_in},
     process::Projector,
-    world::{World, eventually, interleaved, order},
+    world::{World, eventually, generation, interleaved, order},
 };
 
-fn pointers(world: &World) -> Pointers {
+pub(crate) fn pointers(world: &World) -> Pointers {
     let key = read_model::keys::generations(&world.prefix);
     let fields: Vec<(String, String)> = redis::cmd("HGETALL").arg(key).query(&mut world.redis()).unwrap();
     Pointers::parse(Context::Orders, fields.iter().map(|(field, value)| (field.as_str(), value.as_str()))).unwrap()
 }
 
-fn act(projector: &Projector, verb: &str) -> Value {
+pub(crate) fn act(projector: &Projector, verb: &str) -> Value {
     let (status, answer) = projector.ask("POST", &format!("/v1/rebuilds/orders/{verb}"), &Value::Null);
     assert_eq!(status, 200, "{verb}: {answer}");
     answer
 }
 
-fn building(projector: &Projector) -> Value {
+pub(crate) fn building(projector: &Projector) -> Value {
     let (_, answer) = projector.ask("GET", "/v1/rebuilds", &Value::Null);
     let orders = answer["rebuilds"].as_array().into_iter().flatten().find(|status| status["context"] == "orders").cloned();
     orders.unwrap_or_default()["building"].clone()
 }
 
-fn differences(projector: &Projector) -> u64 {
-    let count = |side: &str| {
-        let (mut cursor, mut found) = (0, 0);
-        loop {
-            let path = format!("/v1/rebuilds/orders/differences?side={side}&cursor={cursor}");
-            let (status, answer) = projector.ask("GET", &path, &Value::Null);
-            assert_eq!(status, 200, "{answer}");
-            found += answer["different"].as_u64().unwrap() + answer["missing"].as_u64().unwrap();
-            cursor = answer["cursor"].as_u64().unwrap();
-            if cursor == 0 {
-                return found;
-            }
-        }
-    };
-    count("live") + count("new")
+/// The report of a comparison of what is read with what is built.
+pub(crate) fn compared(projector: &Projector) -> Value {
+    let messages = projector.told("GET", "/v1/rebuilds/orders/differences");
+    let last = messages.last().cloned().unwrap_or_default();
+    assert!(last["report"].is_object(), "{last}");
+    last["report"].clone()
 }
 
-/// What a generation has to hold once these events are in it.
-fn expected_in(world: &World, number: u32, events: &[RecordedEvent]) -> Contents {
-    let renamed = |key: String| key.replace("{g1:", &format!("{{g{number}:"));
-    expected(world, events).into_iter().map(|(key, items)| (renamed(key), items)).collect()
+pub(crate) fn differences(projector: &Projector) -> u64 {
+    let report = compared(projector);
+    let parts = ["views", "lists", "owners", "counters"].into_iter().map(|part| report[part].clone());
+    parts.flat_map(|part| ["different", "missing", "extra"].map(|kind| part[kind].as_u64().unwrap())).sum()
 }
 
-fn found_in(world: &World, number: u32) -> Contents {
-    let mark = format!("{{g{number}:");
-    found(world).into_iter().filter(|(key, _)| key.contains(&mark)).collect()
-}
-
-fn holds(world: &World, number: u32, events: &[RecordedEvent]) {
-    let expected = expected_in(world, number, events);
+pub(crate) fn holds(world: &World, number: u32, events: &[RecordedEvent]) {
+    let expected = expected_in(world, Generation { number, ..generation() }, events);
     eventually(&format!("generation {number} holds the fold"), || found_in(world, number) == expected);
 }
 
@@ -147,9 +134,12 @@ fn a_build_survives_a_kill_a_pause_and_a_restart_and_can_be_given_up() {
 #[test]
 fn a_read_model_that_does_not_fit_is_read_until_another_takes_its_place() {
     let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    let settings = [("COMMAND_SERVICE_URL", url.as_str())];
     let events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
+    commands.knows(&events);
     world.write(Context::Orders, &events);
-    let projector = Projector::start(&world);
+    let projector = Projector::start_with(&world, &settings);
     assert_equals_fold(&world, events.len(), &events);
     projector.stop();
     // As if another version of the projection had built it.
@@ -157,19 +147,54 @@ fn a_read_model_that_does_not_fit_is_read_until_another_takes_its_place() {
     let older = serde_json::to_string(&Generation { projection: 0, ..live }).unwrap();
     let key = read_model::keys::generations(&world.prefix);
     let _: () = redis::cmd("HSET").arg(key).arg("orders").arg(older).query(&mut world.redis()).unwrap();
-    let projector = Projector::start(&world);
+    let projector = Projector::start_with(&world, &settings);
     eventually("it is replaced", || pointers(&world).live.is_some_and(|live| live.number == 2));
     assert_eq!(pointers(&world).live.unwrap().projection, live.projection);
     holds(&world, 2, &events);
     projector.stop();
-    // A checkpoint of another cluster, and one that the log does not have.
+    assert_eq!(commands.pages(), 0, "the topic has all of it");
+    // A checkpoint of another cluster, and one that the log does not have: who knows what else the log does not have.
+    let unpublished = order(21);
+    commands.knows(&unpublished);
+    let events = [events, unpublished].concat();
     for (number, field, value) in [(2, "cluster", "elsewhere"), (3, "offset", "999999")] {
         let slot = Generation { number, ..live }.slot_of(&world.prefix, Context::Orders, events[0].stream_id);
         let _: u64 = redis::cmd("HSET").arg(slot.state()).arg(field).arg(value).query(&mut world.redis()).unwrap();
-        let projector = Projector::start(&world);
+        let projector = Projector::start_with(&world, &settings);
         eventually("it is replaced", || pointers(&world).live.is_some_and(|live| live.number == number + 1));
         holds(&world, number + 1, &events);
         eventually("nothing stands still", || projector.ready().contains("\"partitions\":{\"status\":\"ok\""));
         projector.stop();
     }
+}
+
+#[test]
+fn an_older_projector_feeds_what_can_be_gone_back_to() {
+    let world = World::new();
+    let mut events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
+    world.write(Context::Orders, &events);
+    let projector = Projector::start(&world);
+    assert_equals_fold(&world, events.len(), &events);
+    projector.stop();
+    // As if a newer projection had taken over meanwhile, and had been taken back.
+    let former = pointers(&world).live.unwrap();
+    let next = Pointers {
+        live: Some(Generation { number: 2, projection: former.projection + 1, ..former }),
+        previous: Some(Previous { generation: former, since: chrono::Utc::now().timestamp_millis() }),
+        ..Pointers::default()
+    };
+    let key = read_model::keys::generations(&world.prefix);
+    let fields: Vec<(String, String)> = next.fields(Context::Orders).unwrap().into_iter().collect();
+    let _: u64 = redis::cmd("HSET").arg(key).arg(fields).query(&mut world.redis()).unwrap();
+    let more = interleaved(&(20..30).map(order).collect::<Vec<_>>());
+    world.write(Context::Orders, &more);
+    events.extend(more);
+    let projector = Projector::start(&world);
+    holds(&world, 1, &events);
+    assert_eq!(act(&projector, "rollback")["live"]["number"], 1);
+    let more = order(31);
+    world.write(Context::Orders, &more);
+    events.extend(more);
+    holds(&world, 1, &events);
+    projector.stop();
 }

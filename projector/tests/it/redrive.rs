@@ -10,7 +10,8 @@ use super::{
     oracle::assert_equals_fold,
     poison::letters,
     process::Projector,
-    world::{World, eventually, headers_as, order},
+    rebuild::{act, building},
+    world::{World, eventually, generation, headers_as, order},
 };
 
 /// The event as nobody can read it.
@@ -19,7 +20,7 @@ fn exploded(event: &RecordedEvent) -> RecordedEvent {
 }
 
 /// The first event, an unreadable one in the place of the second, and those after it.
-fn poison(world: &World, order: &[RecordedEvent]) {
+pub(crate) fn poison(world: &World, order: &[RecordedEvent]) {
     let (key, second) = (order[0].stream_id.to_string(), &order[1]);
     world.write(Context::Orders, &order[..1]);
     let headers = headers_as(second, "order.exploded.v9");
@@ -41,7 +42,7 @@ fn path(order: &[RecordedEvent], action: &str) -> String {
 }
 
 /// Asks until somebody answers: right after a start nobody owns the partition yet.
-fn answered(projector: &Projector, path: &str) -> (u16, Value) {
+pub(crate) fn answered(projector: &Projector, path: &str) -> (u16, Value) {
     let mut answer = (0, Value::Null);
     eventually("an answer", || {
         answer = projector.ask("POST", path, &Value::Null);
@@ -240,5 +241,47 @@ fn a_retry_that_kills_the_process_is_not_tried_again_by_the_next() {
     eventually("the attempt is counted", || parked(&world, &order).is_some_and(|parked| parked.attempts == 2));
     let (_, shown) = projector.ask("GET", &path(&order, ""), &Value::Null);
     assert_eq!(shown["operations"][0]["outcome"], "interrupted", "{shown}");
+    projector.stop();
+}
+
+#[test]
+fn what_is_discarded_is_discarded_in_what_is_built() {
+    let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url)]);
+    let orders = [order(1), order(2)];
+    let is_whole = |parked: Parked| parked.until == 3;
+    let discard = |order: &[RecordedEvent]| {
+        eventually("it is parked", || parked(&world, order).is_some_and(is_whole));
+        eventually("it is discarded", || {
+            projector.ask("POST", &path(order, "/discard"), &json!({"reason": "a test"})).1["outcome"] == "discarded"
+        });
+    };
+    let built = |order: &[RecordedEvent]| {
+        let slot =
+            read_model::Generation { number: 2, ..generation() }.slot_of(&world.prefix, Context::Orders, order[0].stream_id);
+        let mut get = redis::cmd("HGET");
+        get.arg(slot.parked()).arg(order[0].stream_id.simple().to_string());
+        let json: Option<Vec<u8>> = get.query(&mut world.redis()).unwrap();
+        json.map(|json| serde_json::from_slice::<Parked>(&json).unwrap())
+    };
+    // One before it is built, and one after.
+    for order in &orders {
+        commands.knows(order);
+        poison(&world, &order[..3]);
+    }
+    discard(&orders[0]);
+    act(&projector, "build");
+    eventually("the build parks them", || orders.iter().all(|order| built(order).is_some_and(is_whole)));
+    eventually("one is discarded there", || !built(&orders[0]).unwrap().is_open());
+    assert!(built(&orders[1]).unwrap().is_open());
+    discard(&orders[1]);
+    eventually("and the other", || !built(&orders[1]).unwrap().is_open());
+    let discarded = built(&orders[1]).unwrap().discarded.unwrap();
+    assert_eq!((discarded.by.as_str(), discarded.reason.as_str()), ("operator", "a test"));
+    eventually("it catches up", || building(&projector)["caught_up"] == true);
+    act(&projector, "switch");
+    let total = |query: &str| projector.ask("GET", &format!("/v1/dead-letters{query}"), &Value::Null).1["total"].clone();
+    assert_eq!((total(""), total("?discarded=true")), (json!(0), json!(2)));
     projector.stop();
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     history::CommandService,
     process::Projector,
-    world::{World, eventually, recorded},
+    world::{World, eventually, generation, recorded},
 };
 
 fn registered(stream: StreamId, key: &DataKey, email: &str) -> UserEvent {
@@ -56,4 +56,42 @@ fn a_users_view_has_what_their_key_opens_and_no_more() {
 
     world.write(Context::Users, &[recorded(ann, 2, &UserEvent::from(UserDeactivated { reason: None }))]);
     eventually("the address is free again", || owner(&world, ann, "ann@example.org").is_none());
+}
+
+#[test]
+fn an_address_that_changed_hands_is_its_last_owners_in_a_slot_that_is_filled_from_the_store() {
+    let world = World::new();
+    let (commands, url) = CommandService::start(&world);
+    let key = DataKey::generate();
+    // Two users of the same partition: the first has the address, and gives it up for the second. The lanes are read one after
+    // the other, so that for one of the pairs the second comes first.
+    let user = |lane: u8, partition: u32| loop {
+        let user = Uuid::new_v4();
+        if user.as_bytes()[15] % 2 == lane && generation().partition_of(user) == partition {
+            commands.keeps_key(user, key.clone());
+            return user;
+        }
+    };
+    let mut events = Vec::new();
+    let pairs = [(0, "one@example.org"), (1, "two@example.org")].map(|(lane, email)| {
+        let (first, second) = (user(lane, 1), user(1 - lane, 1));
+        events.push(recorded(first, 1, &registered(first, &key, email)));
+        events.push(recorded(first, 2, &UserEvent::from(UserDeactivated { reason: None })));
+        events.push(recorded(second, 1, &registered(second, &key, email)));
+        (second, email)
+    });
+    commands.knows(&events);
+    world.write(Context::Users, &events);
+    world.delete_records(Context::Users);
+    // Each event is a chunk of its own: what is claimed and given up in one is not claimed at all.
+    let projector = Projector::start_with(&world, &[("COMMAND_SERVICE_URL", &url), ("CHUNK_EVENTS", "1")]);
+    for (second, email) in pairs {
+        let owned = Some(second.simple().to_string());
+        eventually("the second has the address", || owner(&world, second, email) == owned);
+    }
+    eventually("nothing is left to be claimed", || !world.keys().iter().any(|key| key.ends_with(":claims")));
+    for (second, email) in pairs {
+        assert_eq!(owner(&world, second, email), Some(second.simple().to_string()));
+    }
+    projector.stop();
 }

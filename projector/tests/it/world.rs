@@ -13,8 +13,8 @@ use events::{
     topics,
 };
 use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
@@ -115,6 +115,39 @@ impl World {
         let topic = topics::events(&self.prefix, context);
         let record = BaseRecord::to(&topic).key(key).payload(value).headers(headers);
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    /// Gives a topic more partitions; who has written to it before does not know for a while.
+    pub(crate) fn grow(&self, context: Context, partitions: u32) {
+        let topic = topics::events(&self.prefix, context);
+        let new = NewPartitions::new(&topic, usize::try_from(partitions).unwrap());
+        for grown in self.runtime.block_on(self.admin.create_partitions([&new], &AdminOptions::new())).unwrap() {
+            grown.unwrap();
+        }
+    }
+
+    /// Writes as somebody who has just begun.
+    pub(crate) fn write_anew(&self, context: Context, events: &[RecordedEvent]) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("partitioner", "murmur2_random").set("linger.ms", "1");
+        let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+        let topic = topics::events(&self.prefix, context);
+        for event in events {
+            let key = event.stream_id.to_string();
+            let record = BaseRecord::to(&topic).key(&key).payload(event.data.get());
+            producer.send(record.headers(headers_of(event, context))).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Deletes what a context's topic has, as its retention does: the log goes on where it is.
+    pub(crate) fn delete_records(&self, context: Context) {
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(PARTITIONS).unwrap() {
+            all.add_partition_offset(&topics::events(&self.prefix, context), partition, Offset::End).unwrap();
+        }
+        let deleted = self.runtime.block_on(self.admin.delete_records(&all, &AdminOptions::new())).unwrap();
+        deleted.elements().iter().for_each(|partition| partition.error().unwrap());
     }
 
     pub(crate) fn flush(&self) {

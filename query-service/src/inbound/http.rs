@@ -32,11 +32,13 @@ const ALL: &[Role] = &[Role::Customer, Role::Staff, Role::Service];
 /// The shop's own people and services (an admin may do all that staff may).
 const SHOP: &[Role] = &[Role::Staff, Role::Service];
 
-/// What the handlers work with. Cloning shares it.
+/// What the handlers work with. Cloning shares it, by one counter: axum clones it for every request.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+struct Parts {
     link: Link,
-    statistics: Arc<Statistics>,
+    statistics: Statistics,
     feed: Feed,
     streams: sse::Streams,
 }
@@ -58,7 +60,7 @@ impl Api {
     pub fn new(link: Link, live: LiveSettings) -> Self {
         let streams = sse::Streams::new(live.max_streams, live.heartbeat, link.stopping().clone());
         let feed = Feed::start(link.clone(), live.buffer);
-        Self { statistics: Arc::new(Statistics::new(link.clone())), link, feed, streams }
+        Self(Arc::new(Parts { statistics: Statistics::new(link.clone()), link, feed, streams }))
     }
 }
 

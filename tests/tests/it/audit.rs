@@ -143,6 +143,36 @@ async fn what_is_wrong_is_found_counted_and_repaired() {
 }
 
 #[tokio::test]
+async fn what_never_belonged_into_a_list_is_taken_out_and_nothing_else_is() {
+    let environment = vec![("AUDIT_STREAMS_PER_SECOND", "300"), ("AUDIT_RECOUNT_SECONDS", "3600")];
+    let stack = Stack::start(Plan { projectors: 2, projector_environment: environment, ..Plan::default() }).await;
+    let mut load = Load::begin(&stack.client(), 83, 4).await;
+    load.accepts(60).await;
+    load.finish().await;
+    let (order, _) = confirmed_order(&stack).await;
+    Oracle::of(&stack).verify().await;
+    let mut redis = redis(&stack).await;
+    let (of_order, stranger) = (slot(&stack, "orders", order), Uuid::now_v7());
+    let listed: Vec<String> = redis.zrange(format!("{of_order}:ix:recent"), 0, -1).await.unwrap();
+    let member = listed.iter().find(|member| member.ends_with(&order.simple().to_string())).unwrap();
+    // An order in a list where it never was, one that does not exist, an address of nobody.
+    let _: () = redis.zadd(format!("{of_order}:ix:status:returned"), member, 0).await.unwrap();
+    let unknown = format!("{}{}", &member[..16], stranger.simple());
+    let _: () = redis.zadd(format!("{of_order}:ix:recent"), &unknown, 0).await.unwrap();
+    let owners = format!("{}:own:email", slot(&stack, "users", stranger));
+    let _: () = redis.hset(&owners, "nobody@example.org", stranger.simple().to_string()).await.unwrap();
+    until("all three are taken out", Duration::from_secs(90), async || {
+        (labelled(&stack, DIVERGENT, "kind=\"orphan\"").await >= 3.0).then_some(())
+    })
+    .await;
+    let left: Vec<String> = redis.zrange(format!("{of_order}:ix:recent"), 0, -1).await.unwrap();
+    assert_eq!(left, listed);
+    assert!(!redis.hexists::<_, _, bool>(&owners, "nobody@example.org").await.unwrap());
+    Oracle::of(&stack).verify().await;
+    assert!(labelled(&stack, DIVERGENT, "").await < 3.5, "nothing else was wrong");
+}
+
+#[tokio::test]
 async fn a_view_that_can_t_be_read_does_not_stop_its_partition() {
     let mut stack = Stack::start(Plan::default()).await;
     let (order, _) = confirmed_order(&stack).await;

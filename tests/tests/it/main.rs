@@ -21,4 +21,5 @@ mod redis;
 mod relay;
 mod restore;
 mod shutdown;
+mod store;
 mod verify;

@@ -6,8 +6,11 @@ use std::{
 };
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use system_tests::{
-    Context, Oracle, Plan, Stack,
+    Context::{self, Users},
+    Oracle, Plan, Stack,
     binaries::program,
     load::Load,
     oracle::partition_of,
@@ -16,7 +19,7 @@ use system_tests::{
 };
 use uuid::Uuid;
 
-use crate::redis::Watch;
+use crate::{happy::read_at, redis::Watch};
 
 async fn orderctl(stack: &Stack, arguments: &[&str]) -> String {
     let mut command = Command::new(program("orderctl"));
@@ -61,7 +64,7 @@ async fn a_rebuild_is_not_noticed_by_those_who_read() {
     Oracle::of(&stack).verify().await;
 }
 
-fn view(stack: &Stack, generation: u32, order: Uuid) -> String {
+pub(crate) fn view(stack: &Stack, generation: u32, order: Uuid) -> String {
     let partition = partition_of(order.to_string().as_bytes(), PARTITIONS);
     format!("{}:{{g{generation}:orders:{partition}}}:view:{}", stack.redis_prefix(), order.simple())
 }
@@ -95,4 +98,64 @@ async fn the_auditor_looks_at_what_is_read() {
     assert!(!redis.exists::<_, bool>(&former).await.unwrap(), "what is not read is left alone");
     orderctl(&stack, &["rollback", "--projection", "orders"]).await;
     heals(&mut redis, &former, &right).await;
+}
+
+#[tokio::test]
+async fn two_projectors_rebuild_while_users_are_erased_and_orders_placed() {
+    let environment = vec![("AUDIT_STREAMS_PER_SECOND", "300"), ("AUDIT_BEHIND_SECONDS", "5")];
+    let stack = Stack::start(Plan { projectors: 2, projector_environment: environment, ..Plan::default() }).await;
+    let (client, database) = (stack.client(), stack.database.url.clone());
+    let mut load = Load::begin(&client, 63, 6).await;
+    load.accepts(100).await;
+    let mut users = Vec::new();
+    for number in 0..24 {
+        let user = Uuid::now_v7();
+        let body = json!({"name": format!("Zoe {number}"), "email": format!("zoe.{}@example.org", user.simple())});
+        client
+            .send(&system_tests::Command::new(Users, "register-user", user, body).fact("user.registered.v1", json!({})))
+            .await
+            .accepted();
+        users.push(user);
+    }
+    for user in &users {
+        read_at(&client, &format!("/v1/users/{user}"), 1).await;
+    }
+    // One after the other, before, while and after their views are built anew.
+    let erased = users.clone();
+    let erasing = tokio::spawn(async move {
+        let mut postgres = PgConnection::connect(&database).await.unwrap();
+        for user in erased {
+            let erase = sqlx::query("DELETE FROM users.personal_keys WHERE key_id = $1").bind(user);
+            assert_eq!(erase.execute(&mut postgres).await.unwrap().rows_affected(), 1);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    });
+    orderctl(&stack, &["rebuild", "--projection", "users"]).await;
+    let text =
+        orderctl(&stack, &["rebuild", "--projection", "orders", "--projection", "products", "--expect-no-difference"]).await;
+    for name in ["orders", "products"] {
+        assert!(text.contains(&format!("{name}: generation 2 is read now")), "{text}");
+    }
+    erasing.await.unwrap();
+    load.accepts(40).await;
+    load.finish().await;
+    // What was told before its key was gone is put right by the auditor.
+    let mut last = String::new();
+    let verified = tokio::time::timeout(Duration::from_secs(240), async {
+        loop {
+            let output = crate::verify::orderctl(&stack, &["verify", "--full"]).await;
+            last = crate::verify::said(&output);
+            if output.status.success() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    assert!(verified.await.is_ok(), "{last}");
+    assert!(last.contains("No difference."), "{last}");
+    for user in users {
+        let (status, _, body) = client.read(&format!("/v1/users/{user}")).await.unwrap();
+        let view: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, &view["name"], &view["email"]), (200, &Value::Null, &Value::Null), "{view}");
+    }
 }

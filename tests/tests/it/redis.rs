@@ -95,7 +95,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Where Redis loses something: 503 is an answer.
-    fn begin(client: &Client) -> Self {
+    pub(crate) fn begin(client: &Client) -> Self {
         Self::accepting(client, &[200, 503])
     }
 

@@ -6,7 +6,7 @@ use redis::AsyncCommands;
 use serde_json::{Value, json};
 use system_tests::{
     Command,
-    Context::{self, Orders, Products},
+    Context::{self, Orders, Products, Users},
     Oracle, Plan, Stack, binaries,
     load::Load,
     oracle::partition_of,
@@ -45,7 +45,7 @@ async fn history(stack: &Stack, context: Context, id: Uuid) -> Value {
 }
 
 /// The numbers of a row of a table, by the row's first word and the column's name.
-fn cell(text: &str, table: &str, row: &str, column: &str) -> u64 {
+pub(crate) fn cell(text: &str, table: &str, row: &str, column: &str) -> u64 {
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.trim_start().starts_with(table)).collect();
     let header = lines[0].replace("out of order", "out-of-order");
     let at = header.split_whitespace().position(|name| name == column).unwrap();
@@ -104,12 +104,26 @@ async fn verify_is_silent_when_all_is_well_and_names_every_kind_of_damage() {
     let _: () = redis.set(view(&stack, Orders, orders[0]), &bytes).await.unwrap();
     let _: () = redis.del(view(&stack, Orders, orders[1])).await.unwrap();
 
+    // Entries of an order that does not exist, and of one where it never was; an address of nobody.
+    let stranger = Uuid::now_v7();
+    let list =
+        |order: Uuid, name: &str| view(&stack, Orders, order).replace(&format!("view:{}", order.simple()), &format!("ix:{name}"));
+    let _: () = redis.zadd(list(orders[2], "recent"), format!("8005e0a0a0a0a0a0{}", stranger.simple()), 0).await.unwrap();
+    let _: () = redis.zadd(list(orders[2], "never"), format!("8005e0a0a0a0a0a0{}", orders[2].simple()), 0).await.unwrap();
+    let owners = view(&stack, Users, stranger).replace(&format!("view:{}", stranger.simple()), "own:email");
+    let _: () = redis.hset(owners, "nobody@example.org", stranger.simple().to_string()).await.unwrap();
+
     let output = orderctl(&stack, &["verify", "--full"]).await;
     let text = said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    for (column, number) in [("different", 1), ("missing", 1), ("extra", 1), ("behind", 0)] {
+    for (column, number) in [("different", 1), ("missing", 1), ("extra", 1), ("behind", 0), ("orphan", 2)] {
         assert_eq!(cell(&text, "views", "orders", column), number, "{column}: {text}");
     }
+    assert_eq!(cell(&text, "views", "users", "orphan"), 1, "{text}");
+    assert!(text.contains(&format!("orders/{stranger}: the list recent of partition")), "{text}");
+    assert!(text.contains(&format!("orders/{}: the list never of partition", orders[2])), "{text}");
+    assert!(text.contains(&format!("users/{stranger}: it owns one email in partition")), "{text}");
+    assert!(!text.contains("nobody@example.org"), "an address is told: {text}");
     let name = known.context.to_string();
     assert_eq!(cell(&text, "kafka", &name, "duplicates"), 1, "{text}");
     assert_eq!(cell(&text, "kafka", "products", "gaps"), 1, "{text}");

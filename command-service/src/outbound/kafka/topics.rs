@@ -135,7 +135,11 @@ impl Wanted {
         }
         let retention = value("retention.ms").unwrap_or("-1");
         if self.cleanup == "delete" && retention != "-1" {
-            warn!(topic, retention.ms = retention, "old events of this topic are deleted: rebuilds must read the store");
+            warn!(
+                topic,
+                retention.ms = retention,
+                "old events of this topic are deleted: read models are rebuilt from the store"
+            );
         }
         Ok(())
     }

@@ -53,14 +53,16 @@ pub enum Kind {
     Extra,
     /// The view is right, and lists or owners have it where it does not belong, or not where it does.
     Index,
+    /// A list or the owners have something that no view puts there.
+    Orphan,
     /// The counters of a slot are not what its views add up to.
     Counters,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Missing, Self::Behind, Self::Different, Self::Ahead, Self::Extra, Self::Index, Self::Counters];
+    pub const ALL: [Self; 8] =
+        [Self::Missing, Self::Behind, Self::Different, Self::Ahead, Self::Extra, Self::Index, Self::Orphan, Self::Counters];
 
     /// Its name in metrics, logs and reports.
     #[must_use]
@@ -72,6 +74,7 @@ impl Kind {
             Self::Ahead => "ahead",
             Self::Extra => "extra",
             Self::Index => "index",
+            Self::Orphan => "orphan",
             Self::Counters => "counters",
         }
     }

@@ -8,6 +8,8 @@ use std::{
 use events::StreamId;
 use tokio::sync::Notify;
 
+use super::orphans::Orphan;
+
 /// Suspects that may wait; the auditor meets again what it had to drop.
 const WAITING: usize = 64;
 
@@ -26,6 +28,8 @@ pub struct Suspect {
 #[derive(Debug, Default)]
 pub struct Suspects {
     waiting: Mutex<VecDeque<Suspect>>,
+    /// With the number of the generation that has it.
+    orphans: Mutex<VecDeque<(u32, Orphan)>>,
     came: Notify,
 }
 
@@ -42,6 +46,22 @@ impl Suspects {
     /// The next one.
     pub fn take(&self) -> Option<Suspect> {
         self.lock().pop_front()
+    }
+
+    /// Adds what may be an orphan in a generation, unless it waits already or too many do.
+    pub fn offer_orphan(&self, generation: u32, orphan: Orphan) {
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        if orphans.len() < WAITING && !orphans.iter().any(|(_, known)| *known == orphan) {
+            orphans.push_back((generation, orphan));
+            self.came.notify_one();
+        }
+    }
+
+    /// The next orphan of this generation; what is another's is dropped.
+    pub fn take_orphan(&self, generation: u32) -> Option<Orphan> {
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.retain(|(of, _)| *of == generation);
+        orphans.pop_front().map(|(_, orphan)| orphan)
     }
 
     /// Whether there is none.

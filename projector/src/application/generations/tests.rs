@@ -53,10 +53,14 @@ fn what_another_projection_built_is_not_fed_and_an_older_one_is_replaced() {
     assert_eq!(numbers(&feeds(&built, SHAPE)), [2], "in the first place, as nothing else is fed");
     let switched = switch(&built, 2).unwrap();
     assert_eq!(numbers(&feeds(&switched, SHAPE)), [2]);
-    // The process of the older projection lets it be.
+    // The process of the older projection lets it be, and keeps up to date what can be gone back to.
     let older = Shape { projection: 1, ..SHAPE };
-    assert_eq!((outgrown(&switched, older), feeds(&switched, older)), (None, Feeds::default()));
+    assert_eq!((outgrown(&switched, older), numbers(&feeds(&switched, older))), (None, vec![1]));
+    assert_eq!(numbers(&feeds(&roll_back(&switched, 3).unwrap(), older)), [1]);
+    assert_eq!(feeds(&finish(&switched, 3).unwrap(), older), Feeds::default());
     assert!(outgrown(&live(1), Shape { partitions: 24, ..SHAPE }).is_some());
+    let grown = build(&live(1), Shape { partitions: 24, ..SHAPE }, None, 1).unwrap();
+    assert_eq!(grown.building.unwrap().origin, Origin::Store, "records lie where their streams do not any more");
     // A build that was begun by an older projection gives way.
     let begun = build(&old, older, None, 1).unwrap();
     let next = build(&begun, SHAPE, Some("x".to_owned()), 2).unwrap();
@@ -64,9 +68,21 @@ fn what_another_projection_built_is_not_fed_and_an_older_one_is_replaced() {
 }
 
 #[test]
+fn a_build_begins_with_the_store_or_not_at_all() {
+    let built = |pointers: &Pointers| from_store(pointers, build(pointers, SHAPE, None, 1).unwrap());
+    let begun = built(&live(1)).unwrap();
+    assert_eq!(begun.building.as_ref().unwrap().origin, Origin::Store);
+    assert_eq!(built(&begun), Ok(begun.clone()), "asking again changes nothing");
+    assert_eq!(build(&begun, SHAPE, None, 2), Ok(begun), "nor does asking without");
+    let from_kafka = build(&live(1), SHAPE, None, 1).unwrap();
+    assert_eq!(built(&from_kafka), Err(Refusal::FromKafka(2)));
+    assert_eq!(from_store(&live(1), live(1)), Err(Refusal::NoBuilding));
+}
+
+#[test]
 fn caught_up_is_complete_and_nowhere_behind() {
-    let at = |offset, goal| Some(Position { offset, goal, cluster: "a".to_owned() });
-    let elsewhere = |offset| Some(Position { offset, goal: Goal::Reached, cluster: "b".to_owned() });
+    let at = |offset, goal| Some(Position { offset, done: offset, goal, cluster: "a".to_owned() });
+    let elsewhere = |offset| Some(Position { offset, done: offset, goal: Goal::Reached, cluster: "b".to_owned() });
     let full = [at(10, Goal::Reached), at(20, Goal::Reached)];
     for (other, expected) in [
         (vec![at(10, Goal::Reached), at(20, Goal::Reached)], true),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use events::{Context, StreamId, topics};
+use events::{Context, StreamId, partition::partition_of, topics};
 use rdkafka::error::{KafkaError, KafkaResult};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -25,6 +25,8 @@ pub struct KafkaReport {
     pub duplicates: u64,
     /// Versions that the store has and the topic lacks.
     pub gaps: u64,
+    /// Versions that the topic does not have any more: the log of their partition no longer begins at its beginning.
+    pub deleted: u64,
     /// Versions that came after later ones of their stream.
     pub out_of_order: u64,
     /// Records of streams that the store does not have, and records that are no events.
@@ -79,7 +81,11 @@ fn read(
     told: &mpsc::Sender<Message>,
 ) -> KafkaResult<Read> {
     let reader = TopicReader::new(brokers, topic)?;
-    let of = u64::try_from(reader.size()?).unwrap_or_default();
+    let extent = reader.extent()?;
+    let of = u64::try_from(extent.records).unwrap_or_default();
+    let is_cut = |stream: StreamId| {
+        !extent.cut.is_empty() && extent.cut.contains(&partition_of(stream.to_string().as_bytes(), extent.partitions))
+    };
     let sequence = std::cell::RefCell::new(Sequence::default());
     let (mut kafka, mut strangers) = (KafkaReport::default(), HashMap::<StreamId, u64>::new());
     let mut deadline = None;
@@ -103,6 +109,10 @@ fn read(
                 *strangers.entry(stream).or_default() += 1;
             }
             let text = || format!("{context}/{stream} version {version}, partition {}, offset {}", place.partition, place.offset);
+            if version > 1 && sequence.borrow().last(stream) == 0 && is_cut(stream) {
+                kafka.deleted += version - 1;
+                sequence.borrow_mut().skip(stream, version - 1);
+            }
             match sequence.borrow_mut().note(stream, version) {
                 Follows::InOrder | Follows::AfterGap => {}
                 Follows::Late => {
@@ -121,11 +131,26 @@ fn read(
         || {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             let sequence = sequence.borrow();
-            let is_all = versions.iter().all(|(stream, version)| sequence.last(*stream) >= *version);
+            let is_there = |stream, version| match sequence.last(stream) {
+                0 => is_cut(stream),
+                last => last >= version,
+            };
+            let is_all = versions.iter().all(|(stream, version)| is_there(*stream, *version));
             if is_all || Instant::now() >= deadline { Then::Stop } else { Then::Continue }
         },
     )?;
-    let sequence = sequence.into_inner();
+    count_gaps(&mut kafka, context, &sequence.into_inner(), versions, is_cut);
+    Ok((kafka, strangers))
+}
+
+/// Counts what the store has and the topic lacks.
+fn count_gaps(
+    kafka: &mut KafkaReport,
+    context: Context,
+    sequence: &Sequence,
+    versions: &HashMap<StreamId, u64>,
+    is_cut: impl Fn(StreamId) -> bool,
+) {
     for (stream, version) in sequence.missing().filter(|(stream, _)| versions.contains_key(stream)) {
         kafka.gaps += 1;
         let number = kafka.gaps;
@@ -133,11 +158,12 @@ fn read(
     }
     for (stream, version) in versions {
         let last = sequence.last(*stream);
-        if last < *version {
+        if last == 0 && is_cut(*stream) {
+            kafka.deleted += version;
+        } else if last < *version {
             kafka.gaps += version - last;
             let number = kafka.gaps;
             kafka.sample("kafka, missing", number, || format!("{context}/{stream} versions {} to {version}", last + 1));
         }
     }
-    Ok((kafka, strangers))
 }

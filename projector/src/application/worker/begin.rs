@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chrono::Utc;
+use read_model::{Filling, Origin};
 
 use super::{Interrupted, Worker};
 use crate::{
-    application::changes::Changes,
+    application::changes::{Changes, Fill},
     inbound::source::Source,
     outbound::redis::{Checkpoint, Goal, SlotState},
     projections::Projection,
@@ -22,6 +23,7 @@ impl<P: Projection> Worker<P> {
             Some(state) => state,
             None => self.patience.until_done("redis", || shared.store.slot_state(&slot)).await?,
         };
+        self.filling = None;
         self.parked = state.parked.into_iter().collect();
         self.rev = state.checkpoint.as_ref().map(|checkpoint| checkpoint.rev);
         self.progress = state.checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.events, checkpoint.at));
@@ -35,23 +37,38 @@ impl<P: Projection> Worker<P> {
                 checkpoint.cluster, shared.cluster
             )));
         }
-        self.check_generation(state.checkpoint.is_none()).await?;
+        let origin = self.check_generation(state.checkpoint.is_none()).await?;
         let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
-        if !(low..=high).contains(&offset) {
-            let cause = format!("offset {offset} is to be read next, and the log has {low} to {high}");
-            if in_place {
-                source.lose();
-            }
-            // From a log that no longer begins at its beginning nothing can be rebuilt.
-            let misfit = if low == 0 { Interrupted::Misfit } else { Interrupted::Broken };
-            return Err(misfit(cause));
+        let checkpoint = state.checkpoint.as_ref();
+        let filling = self.to_fill(checkpoint, origin, (low, high)).await?;
+        let is_outside = !(low..=high).contains(&offset);
+        // One that is filled was begun at the beginning of the log, unless that is only found out now.
+        let is_lost = is_outside && in_place && checkpoint.is_some_and(|checkpoint| checkpoint.filling.is_none());
+        if is_lost {
+            source.lose();
+        }
+        if is_outside && filling.is_none() {
+            // If it was set back, readers have to know what it lacks.
+            self.aim(source, checkpoint, high).await?;
+            return Err(Interrupted::Misfit(format!("offset {offset} is to be read next, and the log has {low} to {high}")));
         }
         self.status.set_misfit(None);
         self.status.set_trouble(None);
-        if !in_place {
-            self.patience.until_done("kafka", || source.seek(offset)).await?;
+        match filling {
+            Some(filling) => {
+                self.aim_at_lanes(checkpoint, filling).await?;
+                if is_lost {
+                    // Whoever began this worker assigns the partition anew.
+                    return Err(Interrupted::Stopped);
+                }
+            }
+            None => {
+                if !in_place {
+                    self.patience.until_done("kafka", || source.seek(offset)).await?;
+                }
+                self.aim(source, checkpoint, high).await?;
+            }
         }
-        self.aim(source, state.checkpoint.as_ref(), high).await?;
         self.offset = offset;
         self.status.moved(offset, self.progress.1);
         self.count_parked();
@@ -84,10 +101,27 @@ impl<P: Projection> Worker<P> {
             return Ok(());
         }
         let changes = self.nothing(offset, self.goal);
-        // Far from any revision that another line of this slot's history has reached: a worker that sleeps with a revision
-        // from before Redis was emptied or set back does not find it again.
+        self.put(&changes, self.far_revision()).await
+    }
+
+    /// Writes down that the slot is filled from the event store, unless that is there.
+    async fn aim_at_lanes(&mut self, checkpoint: Option<&Checkpoint>, filling: Filling) -> Result<(), Interrupted> {
+        self.goal = Some(filling.offset);
+        if checkpoint.is_some_and(|checkpoint| checkpoint.filling.as_ref() == Some(&filling)) {
+            self.filling = Some(filling);
+            return Ok(());
+        }
+        tracing::warn!(parent: &self.span, kafka.goal = self.goal, "the slot is filled from the event store");
+        let offset = checkpoint.map_or(0, |checkpoint| checkpoint.offset);
+        let changes = Changes { filling: Fill::At(filling), ..self.nothing(offset, self.goal) };
+        self.put(&changes, self.far_revision()).await
+    }
+
+    /// Far from any revision that another line of this slot's history has reached: a worker that sleeps with a revision
+    /// from before Redis was emptied or set back does not find it again.
+    fn far_revision(&self) -> u64 {
         let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0);
-        self.put(&changes, now.max(self.rev.unwrap_or(0) + 1)).await
+        now.max(self.rev.unwrap_or(0) + 1)
     }
 
     /// The offset that Redis has held at some time, as this worker or the group knows.
@@ -109,14 +143,15 @@ impl<P: Projection> Worker<P> {
     }
 
     /// No change but of the goal.
-    fn nothing(&self, offset: i64, goal: Option<i64>) -> Changes {
+    pub(super) fn nothing(&self, offset: i64, goal: Option<i64>) -> Changes {
         Changes { offset, events: self.progress.0, at: self.progress.1, goal, ..Changes::default() }
     }
 
-    /// Where the slot was emptied, the pointers may have been too, or the generation was given up.
-    async fn check_generation(&self, is_empty: bool) -> Result<(), Interrupted> {
+    /// Where the slot was emptied, the pointers may have been too, or the generation was given up. Tells where an empty one
+    /// begins.
+    async fn check_generation(&self, is_empty: bool) -> Result<Origin, Interrupted> {
         if !is_empty {
-            return Ok(());
+            return Ok(Origin::default());
         }
         let (store, ours) = (&self.shared.store, self.generation);
         if self.aside_of.is_none() {
@@ -124,6 +159,8 @@ impl<P: Projection> Worker<P> {
         }
         let pointers = self.patience.until_done("redis", || store.pointers()).await?;
         // Whoever began this worker ends it as well, when it hears of that.
-        if pointers.get(&self.context).is_some_and(|pointers| pointers.has(ours)) { Ok(()) } else { Err(Interrupted::Stopped) }
+        let pointers = pointers.get(&self.context).filter(|pointers| pointers.has(ours)).ok_or(Interrupted::Stopped)?;
+        let building = pointers.building.as_ref().filter(|building| building.generation == ours);
+        Ok(building.map(|building| building.origin).unwrap_or_default())
     }
 }

@@ -42,7 +42,8 @@ impl<P: Projection> Worker<P> {
     /// Learns from what was announced in the slot whether the last start here ended well.
     pub(super) fn suspect(&mut self, announced: Option<Starts>) {
         (self.wary.announced, self.wary.has_moved) = (false, false);
-        self.wary.starts = announced.filter(|starts| starts.offset == self.offset && starts.starts > 0).unwrap_or_default();
+        let place = self.place();
+        self.wary.starts = announced.filter(|starts| starts.offset == place && starts.starts > 0).unwrap_or_default();
         self.wary.careful = 0;
         if self.wary.starts.starts > 0 {
             self.wary.careful = self.shared.limits.chunk_events;
@@ -56,17 +57,32 @@ impl<P: Projection> Worker<P> {
     /// Handles records, in the way that the last start here asks for.
     pub(super) async fn handle_warily(&mut self, source: &Source, taken: &Taken<'_>) -> Result<(), Interrupted> {
         match taken.messages.as_slice() {
-            [message] if self.wary.careful > 0 => self.handle_alone(source, taken, message.offset()).await?,
+            [message] if self.wary.careful > 0 => {
+                let starts = self.begin_alone(message.offset()).await?;
+                let handled = self.handle_in_turn(source, taken).await;
+                self.end_alone(starts, handled)?;
+            }
             _ => {
                 self.announce().await?;
                 self.handle_in_turn(source, taken).await?;
             }
         }
+        self.has_moved().await;
+        Ok(())
+    }
+
+    /// The checkpoint has moved: what was announced before means nothing any more.
+    pub(super) async fn has_moved(&mut self) {
         self.wary.has_moved = true;
         if self.wary.careful == 0 {
             self.withdraw().await;
         }
-        Ok(())
+    }
+
+    /// Where the slot is: its offset, or a number below all offsets for how far it is filled from the event store.
+    fn place(&self) -> i64 {
+        let filled = self.filling.as_ref().map(|filling| i64::try_from(filling.progress().0).unwrap_or(i64::MAX));
+        filled.map_or(self.offset, |filled| -1 - filled)
     }
 
     async fn handle_in_turn(&mut self, source: &Source, taken: &Taken<'_>) -> Result<(), Interrupted> {
@@ -77,29 +93,33 @@ impl<P: Projection> Worker<P> {
     }
 
     /// Says in the slot that a process has begun here, before the first chunk of a session.
-    async fn announce(&mut self) -> Result<(), Interrupted> {
+    pub(super) async fn announce(&mut self) -> Result<(), Interrupted> {
         if self.wary.announced || self.wary.has_moved {
             return Ok(());
         }
-        let starts = Starts { offset: self.offset, starts: self.wary.starts.starts.saturating_add(1), ..Starts::default() };
+        let starts = Starts { offset: self.place(), starts: self.wary.starts.starts.saturating_add(1), ..Starts::default() };
         let store = Arc::clone(&self.shared.store);
         self.patience.until_done("redis", || store.put_starts(&self.slot, &starts)).await?;
         self.wary.announced = true;
         Ok(())
     }
 
-    /// Handles what was taken, the record at this offset.
-    async fn handle_alone(&mut self, source: &Source, taken: &Taken<'_>, record: i64) -> Result<(), Interrupted> {
+    /// Takes a record in hand that is handled alone; what was announced comes back in [`Self::end_alone`].
+    pub(super) async fn begin_alone(&mut self, record: i64) -> Result<Starts, Interrupted> {
         let store = Arc::clone(&self.shared.store);
         let alone = Arc::clone(&self.shared.alone).lock_owned();
         let alone = self.patience.stop().run_until_cancelled(alone).await.ok_or(Stopped)?;
         self.wary.handling = self.wary.starts.handling(record);
-        let starts = self.wary.starts.alone(self.offset, record);
+        let starts = self.wary.starts.alone(self.place(), record);
         self.patience.until_done("redis", || store.put_starts(&self.slot, &starts)).await?;
         self.wary.announced = true;
         let before = Starts { tries: starts.tries - 1, ..starts.clone() };
         self.patience.take_in_hand(InHand::new(store, self.slot.clone(), before, alone));
-        let handled = self.handle_in_turn(source, taken).await;
+        Ok(starts)
+    }
+
+    /// It was handled.
+    pub(super) fn end_alone(&mut self, starts: Starts, handled: Result<(), Interrupted>) -> Result<(), Interrupted> {
         self.patience.drop_from_hand();
         self.wary.handling = Handling::Usual;
         handled?;

@@ -38,6 +38,12 @@ struct Record<'m> {
     envelope: Result<Envelope<'m>, String>,
 }
 
+impl Record<'_> {
+    fn stream(&self) -> Option<StreamId> {
+        Some(self.envelope.as_ref().ok()?.stream_id)
+    }
+}
+
 /// An event to fold, and where it came from.
 struct Incoming<'a, E> {
     envelope: &'a Envelope<'a>,
@@ -48,14 +54,15 @@ struct Incoming<'a, E> {
 #[derive(Clone, Copy)]
 enum Origin<'a> {
     Record(&'a BorrowedMessage<'a>),
-    /// The history, and the record that showed the gap.
-    History(&'a RecordedEvent, &'a BorrowedMessage<'a>),
+    /// The event store, and the offset at which that was needed.
+    Store(&'a RecordedEvent, i64),
 }
 
-impl<'a> Origin<'a> {
-    fn message(self) -> &'a BorrowedMessage<'a> {
+impl Origin<'_> {
+    fn offset(self) -> i64 {
         match self {
-            Self::Record(message) | Self::History(_, message) => message,
+            Self::Record(message) => message.offset(),
+            Self::Store(_, offset) => offset,
         }
     }
 }
@@ -67,7 +74,11 @@ impl<P: Projection> Worker<P> {
             Handling::SetAside(_) => messages.iter().map(unread).collect(),
             Handling::Usual | Handling::Park(_) => messages.iter().map(read).collect(),
         };
-        let mut folding = Folding { chunk: self.bring(&records).await?, letters: Vec::new(), duplicates: 0 };
+        let (foreign, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.stream().is_some_and(|stream| self.is_elsewhere(stream)));
+        self.hand_over(foreign.iter().filter_map(Record::stream).collect()).await?;
+        let mut folding =
+            Folding { chunk: self.bring(records.iter().filter_map(Record::stream)).await?, letters: Vec::new(), duplicates: 0 };
         if let Handling::Park(attempts) = self.wary.handling {
             self.park_unread(&mut folding, &records, attempts);
             return Ok(folding);
@@ -91,6 +102,30 @@ impl<P: Projection> Worker<P> {
         Ok(folding)
     }
 
+    /// The same of events as the event store has them; `offset` is where the topic will be read on.
+    pub(super) async fn fold_recorded(&mut self, events: &[RecordedEvent], offset: i64) -> Result<Folding<P>, Interrupted> {
+        let chunk = self.bring(events.iter().map(|recorded| recorded.stream_id)).await?;
+        let is_new = |recorded: &RecordedEvent| recorded.version > chunk.reached(recorded.stream_id);
+        let decode = |recorded: &RecordedEvent| P::Event::decode(&recorded.event_type, recorded.data.get().as_bytes());
+        let is_deadly = self.wary.handling != Handling::Usual;
+        let decoded: Vec<_> = events.iter().map(|recorded| (is_new(recorded) && !is_deadly).then(|| decode(recorded))).collect();
+        let mut folding = Folding { chunk, letters: Vec::new(), duplicates: 0 };
+        self.fetch_keys(wanted::<P>(decoded.iter().flatten().flatten())).await?;
+        for (recorded, event) in events.iter().zip(decoded) {
+            let (envelope, origin) = (recorded.envelope(), Origin::Store(recorded, offset));
+            match event {
+                Some(event) => self.next(&mut folding, Incoming { envelope: &envelope, event, origin }).await?,
+                None if is_deadly && envelope.version > folding.chunk.reached(envelope.stream_id) => {
+                    let cause = deadly(self.wary.handling);
+                    let failure = Failure::new(self.context, &envelope.event_type, cause);
+                    self.park_as(&mut folding, &envelope, origin, failure);
+                }
+                None => folding.duplicates += 1,
+            }
+        }
+        Ok(folding)
+    }
+
     /// Parks records that end the process when they are handled.
     fn park_unread(&self, folding: &mut Folding<P>, records: &[Record<'_>], attempts: u32) {
         for record in records {
@@ -109,10 +144,10 @@ impl<P: Projection> Worker<P> {
     }
 
     /// The streams' states: from memory, or from Redis.
-    async fn bring(&mut self, records: &[Record<'_>]) -> Result<Chunk<P>, Interrupted> {
-        let mut chunk = Chunk::with_capacity(records.len());
+    async fn bring(&mut self, streams: impl Iterator<Item = StreamId>) -> Result<Chunk<P>, Interrupted> {
+        let mut chunk = Chunk::with_capacity(streams.size_hint().1.unwrap_or(0));
         let mut missing = Vec::new();
-        for stream in records.iter().filter_map(|record| Some(record.envelope.as_ref().ok()?.stream_id)) {
+        for stream in streams {
             if chunk.knows(stream) {
                 continue;
             }
@@ -188,7 +223,7 @@ impl<P: Projection> Worker<P> {
             return Ok(());
         }
         if version > reached + 1 {
-            self.fill(folding, incoming.envelope, reached, incoming.origin.message()).await?;
+            self.fill_gap(folding, incoming.envelope, reached, incoming.origin.offset()).await?;
             let filled = folding.chunk.reached(stream);
             if filled + 1 != version {
                 let cause = format!("the store's history lacks the versions {} to {} of its stream", filled + 1, version - 1);
@@ -201,12 +236,12 @@ impl<P: Projection> Worker<P> {
     }
 
     /// Folds the events between version `after` and that of `ahead`, as the event store has them.
-    async fn fill(
+    async fn fill_gap(
         &mut self,
         folding: &mut Folding<P>,
         ahead: &Envelope<'_>,
         after: u64,
-        shown_by: &BorrowedMessage<'_>,
+        offset: i64,
     ) -> Result<(), Interrupted> {
         self.meters.gaps.increment(1);
         let stream = ahead.stream_id;
@@ -224,7 +259,7 @@ impl<P: Projection> Worker<P> {
             let envelope = recorded.envelope();
             let event = P::Event::decode(&envelope.event_type, recorded.data.get().as_bytes());
             self.fetch_keys(wanted::<P>(event.iter())).await?;
-            self.step(folding, &Incoming { envelope: &envelope, event, origin: Origin::History(recorded, shown_by) });
+            self.step(folding, &Incoming { envelope: &envelope, event, origin: Origin::Store(recorded, offset) });
         }
         Ok(())
     }
@@ -273,12 +308,12 @@ impl<P: Projection> Worker<P> {
                 let headers = headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect();
                 (message.key().map(<[u8]>::to_vec), headers, message.payload().map(<[u8]>::to_vec))
             }
-            Origin::History(recorded, _) => {
+            Origin::Store(recorded, _) => {
                 let key = recorded.stream_id.to_string().into_bytes();
                 (Some(key), headers_of(&recorded.envelope(), self.context), Some(recorded.data.get().as_bytes().to_vec()))
             }
         };
-        let offset = origin.message().offset();
+        let offset = origin.offset();
         let position = Position { topic: self.topic.clone(), partition: self.partition, offset };
         let Failure { cause, fingerprint, .. } = failure;
         let projection = (self.context, P::VERSION);
@@ -307,6 +342,7 @@ fn read<'m>(message: &'m BorrowedMessage<'m>) -> Record<'m> {
     Record { message, envelope }
 }
 
+/// The stream of a record, where its headers say.
 /// The event, unless it was dealt with before this chunk.
 fn decode<P: Projection>(chunk: &Chunk<P>, record: &Record<'_>) -> Option<Result<P::Event, DecodeError>> {
     let envelope = record.envelope.as_ref().ok()?;

@@ -12,6 +12,8 @@ pub(super) enum Interrupted {
     Stopped,
     #[error("the slot has another revision than the one left there")]
     Fenced,
+    #[error("the slot was filled from the event store")]
+    Filled,
     #[error("{0}")]
     Broken(String),
     #[error("{0}")]

@@ -13,6 +13,8 @@ pub(super) struct Meters {
     pub(super) restarts: Counter,
     events: Counter,
     duplicates: Counter,
+    /// Pauses of a twentieth of a second in which it gave way to what is read.
+    pub(super) throttled: Counter,
     batch_size: Histogram,
     apply_seconds: Histogram,
 }
@@ -29,6 +31,7 @@ impl Meters {
             restarts: metrics::counter!("orderflow_projection_restarts_total", &labels),
             events: metrics::counter!("orderflow_projection_events_total", &labels),
             duplicates: metrics::counter!("orderflow_projection_duplicates_total", &labels),
+            throttled: metrics::counter!("orderflow_projection_throttled_total", &labels),
             batch_size: metrics::histogram!("orderflow_projection_batch_size", &labels),
             apply_seconds: metrics::histogram!("orderflow_projection_apply_seconds", &labels),
         }

@@ -1,4 +1,4 @@
-//! Doing what operators ask of dead letters, as the owner of the partition: nobody else may write to its slot.
+//! Doing what operators ask of single streams, as the owner of the partition: nobody else may write to its slot.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Interrupted, Worker};
 use crate::{
     application::{
+        changes::Changes,
         chunk::{Chunk, Kept},
         failure::Failure,
         redrive::{Action, Answer, OPERATIONS_KEPT, Operation, Outcome, Request, differences},
@@ -26,6 +27,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Milliseconds after its deadline for which an answer is left for who asked.
 const KEPT: i64 = 60_000;
+
+/// Why nothing is known of what came of a request.
+pub(super) const INTERRUPTED: &str = "the process that began with it ended, or lost the partition";
 
 /// A parked stream folded anew, as far as it went.
 struct Refolded<P: Projection> {
@@ -42,6 +46,7 @@ impl<P: Projection> Worker<P> {
             return Ok(());
         }
         self.looked = Some(Instant::now());
+        self.inherit().await?;
         // A Redis that is down is met by the next chunk, and the next look finds the request still there.
         let Ok(requests) = self.shared.store.requests(&self.slot).await else { return Ok(()) };
         for (id, request) in requests {
@@ -64,6 +69,9 @@ impl<P: Projection> Worker<P> {
     }
 
     async fn redrive(&mut self, id: Uuid, mut request: Request) -> Result<(), Interrupted> {
+        if matches!(request.action, Action::Rebuild | Action::RebuildDryRun) {
+            return self.rebuild(id, request).await;
+        }
         let Some(parked) = self.parked.get(&request.stream).cloned() else {
             return self.reply(id, request, Answer::of(Outcome::NotParked, None)).await;
         };
@@ -77,7 +85,7 @@ impl<P: Projection> Worker<P> {
         }
         match request.action {
             Action::Discard => self.discard(id, request, parked).await,
-            Action::Retry | Action::DryRun => match self.refold(request.stream, &parked).await? {
+            _ => match self.refold(request.stream, &parked).await? {
                 Err(unavailable) => self.reply(id, request, Answer::of(Outcome::Unavailable, unavailable)).await,
                 Ok(refolded) if request.action == Action::DryRun => self.compare(id, request, &refolded).await,
                 Ok(refolded) => self.retry(id, request, refolded).await,
@@ -180,8 +188,8 @@ impl<P: Projection> Worker<P> {
 
     /// Another process had begun with it. If it was the redrive that ended it, it would end this one too.
     async fn interrupted(&mut self, id: Uuid, request: Request, parked: Parked) -> Result<(), Interrupted> {
-        let cause = "the process that began with it ended, or lost the partition";
-        let answer = Answer { version: parked.version.saturating_sub(1), ..Answer::of(Outcome::Interrupted, cause.to_owned()) };
+        let version = parked.version.saturating_sub(1);
+        let answer = Answer { version, ..Answer::of(Outcome::Interrupted, INTERRUPTED.to_owned()) };
         if request.action == Action::DryRun {
             return self.reply(id, request, answer).await;
         }
@@ -198,8 +206,22 @@ impl<P: Projection> Worker<P> {
         chunk
     }
 
+    async fn settle(&mut self, id: Uuid, request: Request, chunk: Chunk<P>, answer: Answer) -> Result<(), Interrupted> {
+        let touches_view = matches!(answer.outcome, Outcome::Redriven | Outcome::Failed);
+        let (changes, kept) = chunk.finish(self.offset, self.progress)?;
+        let kept: Vec<Kept<P>> = if touches_view { kept } else { Vec::new() };
+        self.write_done(id, request, (changes, kept), answer).await
+    }
+
     /// Writes what was done, the record of it and the answer, all or nothing.
-    async fn settle(&mut self, id: Uuid, mut request: Request, chunk: Chunk<P>, answer: Answer) -> Result<(), Interrupted> {
+    pub(super) async fn write_done(
+        &mut self,
+        id: Uuid,
+        mut request: Request,
+        done: (Changes, Vec<Kept<P>>),
+        answer: Answer,
+    ) -> Result<(), Interrupted> {
+        let (mut changes, kept) = done;
         let store = Arc::clone(&self.shared.store);
         let done = self.patience.until_done("redis", || store.operations_done(&self.slot)).await?;
         let operation = Operation {
@@ -213,21 +235,18 @@ impl<P: Projection> Worker<P> {
             cause: answer.cause.clone(),
             version: answer.version,
         };
-        let touches_view = matches!(answer.outcome, Outcome::Redriven | Outcome::Failed);
         request.answer = Some(answer.clone());
-        let (mut changes, kept) = chunk.finish(self.offset, self.progress)?;
         let json = |error: serde_json::Error| Interrupted::Broken(error.to_string());
         changes.answers.push((id, serde_json::to_vec(&request).map_err(json)?));
         changes.operations.push(((done % OPERATIONS_KEPT).to_string(), serde_json::to_vec(&operation).map_err(json)?));
         changes.operations.push((NEXT.to_owned(), (done + 1).to_string().into_bytes()));
-        let kept: Vec<Kept<P>> = if touches_view { kept } else { Vec::new() };
         self.write(changes, kept).await?;
         self.report(&request, &answer);
         Ok(())
     }
 
     /// Answers where nothing was written. An answer that gets lost is made again at the next look.
-    async fn reply(&self, id: Uuid, mut request: Request, answer: Answer) -> Result<(), Interrupted> {
+    pub(super) async fn reply(&self, id: Uuid, mut request: Request, answer: Answer) -> Result<(), Interrupted> {
         self.report(&request, &answer);
         request.answer = Some(answer);
         if let Err(error) = self.shared.store.put_request(&self.slot, id, &request).await {
@@ -241,7 +260,7 @@ impl<P: Projection> Worker<P> {
         tracing::info!(
             parent: &self.span, stream.id = %request.stream, operation.action = request.action.name(),
             operation.by = request.by, operation.outcome = answer.outcome.name(), stream.version = answer.version,
-            cause = answer.cause, "an operator's request about a dead letter is done"
+            cause = answer.cause, "an operator's request is done"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     application::{
         audit::{
             Suspect, divergent,
-            examine::{Examination, ExamineError, Kind, Sides, Verdict},
+            examine::{Examination, ExamineError, Kind, Sides, Truth, Verdict},
         },
         changes::Changes,
         chunk::stored,
@@ -80,7 +80,7 @@ impl<P: Projection> Worker<P> {
         }
     }
 
-    async fn judge(&self, suspect: Suspect) -> Result<Option<(Kind, Examination<P>)>, ExamineError> {
+    pub(super) async fn judge(&self, suspect: Suspect) -> Result<Option<(Kind, Examination<P>)>, ExamineError> {
         let stream = suspect.stream;
         if self.parked.contains_key(&stream) {
             return Ok(None);
@@ -117,10 +117,7 @@ impl<P: Projection> Worker<P> {
         let is = examination.truth.version();
         let mut changes = self.difference(stream, kind, &examination)?;
         if matches!(kind, Kind::Behind | Kind::Missing) {
-            // Of a view that was lost nobody knows what was told; the last event brings its readers up to date.
-            let told = if kind == Kind::Missing { is.saturating_sub(1) } else { was };
-            let events = examination.truth.events.iter().filter(|(version, _)| *version > told);
-            changes.log.extend(events.map(|(version, event_type)| (stream, *version, *event_type)));
+            changes.log = untold(stream, was, &examination.truth);
         }
         self.cache.take(stream);
         self.write(changes, Vec::new()).await?;
@@ -136,7 +133,7 @@ impl<P: Projection> Worker<P> {
     }
 
     /// What leads from what Redis has to what the store says.
-    fn difference(&self, stream: StreamId, kind: Kind, examination: &Examination<P>) -> Result<Changes, Interrupted> {
+    pub(super) fn difference(&self, stream: StreamId, kind: Kind, examination: &Examination<P>) -> Result<Changes, Interrupted> {
         let Examination { truth, sight, found, entries, owned, .. } = examination;
         let (events, at) = self.progress;
         let mut changes = Changes { offset: self.offset, events, at, ..Changes::default() };
@@ -169,6 +166,14 @@ impl<P: Projection> Worker<P> {
         changes.moves = moves::<P>(found.as_ref(), truth.view.as_ref());
         Ok(changes)
     }
+}
+
+/// For the change log: the events that come after version `was` of a view. Of one that was lost nobody knows what was told; the
+/// last event brings its readers up to date.
+pub(super) fn untold<P: Projection>(stream: StreamId, was: u64, truth: &Truth<P>) -> Vec<(StreamId, u64, &'static str)> {
+    let told = if was == 0 { truth.version().saturating_sub(1) } else { was };
+    let untold = truth.events.iter().filter(|(version, _)| *version > told);
+    untold.map(|(version, event_type)| (stream, *version, *event_type)).collect()
 }
 
 fn moves<P: Projection>(from: Option<&P::View>, to: Option<&P::View>) -> Vec<(Counter, i64)> {

@@ -3,9 +3,11 @@
 use axum::{
     Json as JsonBody,
     extract::{FromRef, State},
+    response::Response,
 };
 use events::Context;
 use http::{Method, StatusCode};
+use read_model::Origin;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
@@ -13,11 +15,14 @@ use service_kit::{
     problem::Problem,
     routes::Routes,
 };
+use tokio::sync::mpsc;
 
-use super::{Api, OPERATORS};
+use super::{
+    Api, OPERATORS,
+    lines::{MESSAGES, lines},
+};
 use crate::{
     application::{
-        compare::{Differences, Side},
         generations::Refusal,
         operating::Operating,
         rebuilding::{RebuildError, Rebuilding, Status, Verb},
@@ -49,12 +54,23 @@ async fn list(State(rebuilding): State<Rebuilding>) -> Result<JsonBody<Value>, P
     Ok(JsonBody(json!({ "rebuilds": rebuilds })))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActQuery {
+    from: Option<Origin>,
+}
+
 async fn act(
     State(rebuilding): State<Rebuilding>,
     Path((context, verb)): Path<(Context, String)>,
+    Query(ActQuery { from }): Query<ActQuery>,
 ) -> Result<JsonBody<Status>, Problem> {
     let verb = match verb.as_str() {
-        "build" => Verb::Build,
+        "build" => match from.unwrap_or_default() {
+            Origin::Kafka => Verb::Build,
+            Origin::Store => Verb::BuildFromStore,
+        },
+        _ if from.is_some() => return Err(Problem::invalid_parameter("from", "is for `build` only")),
         "pause" => Verb::Pause,
         "abort" => Verb::Abort,
         "switch" => Verb::Switch,
@@ -65,25 +81,12 @@ async fn act(
     Ok(JsonBody(rebuilding.act(context, verb).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DifferencesQuery {
-    side: String,
-    #[serde(default)]
-    cursor: u64,
-}
-
-async fn differences(
-    State(rebuilding): State<Rebuilding>,
-    Path(context): Path<Context>,
-    Query(DifferencesQuery { side, cursor }): Query<DifferencesQuery>,
-) -> Result<JsonBody<Differences>, Problem> {
-    let side = match side.as_str() {
-        "live" => Side::Live,
-        "new" => Side::New,
-        _ => return Err(Problem::invalid_parameter("side", "is `live` or `new`")),
-    };
-    Ok(JsonBody(rebuilding.differences(context, side, cursor).await?))
+/// Newline-delimited JSON: progress, and the report or why there is none.
+async fn differences(State(rebuilding): State<Rebuilding>, Path(context): Path<Context>) -> Result<Response, Problem> {
+    let comparing = rebuilding.comparing(context).await?;
+    let (told, messages) = mpsc::channel(MESSAGES);
+    tokio::spawn(comparing.run(told));
+    Ok(lines(messages))
 }
 
 impl From<RebuildError> for Problem {
@@ -92,6 +95,7 @@ impl From<RebuildError> for Problem {
             RebuildError::Refused(refusal) => {
                 let slug = match refusal {
                     Refusal::NoLive | Refusal::NoBuilding | Refusal::NoPrevious => "no-such-generation",
+                    Refusal::FromKafka(_) => "generation-begun",
                     Refusal::Behind(_) => "generation-behind",
                 };
                 Self::new(StatusCode::CONFLICT, slug, "The generations are not such that this could be done", refusal.to_string())

@@ -6,9 +6,12 @@ use events::StreamId;
 use read_model::{Slot, keys::Parked, stats};
 use redis::Cmd;
 
-use super::Step;
+use super::{Step, parts::Held};
 use crate::{
-    application::changes::Changes,
+    application::{
+        audit::orphans::Orphan,
+        changes::{Changes, Fill},
+    },
     projections::{Counter, IndexName},
 };
 
@@ -38,13 +41,20 @@ pub(super) fn build(slot: &Slot, step: Step, cluster: &str, log_changes: NonZero
     }
     operations.owners("release", slot, &changes.released);
     operations.owners("set", slot, &changes.claimed);
+    operations.orphans(slot, &changes.orphans);
     operations.parked(&slot.parked(), &changes.parked);
+    let handed = changes.handed_over.iter().map(|stream| owned(stream.simple().to_string()));
+    operations.items("delete", &slot.handed_over(), handed.collect());
     let unparked = changes.unparked.iter().map(|stream| owned(stream.simple().to_string()));
     operations.items("delete", &slot.parked(), unparked.collect());
     let answers = changes.answers.iter().flat_map(|(id, json)| [owned(id.simple().to_string()), Cow::Borrowed(json.as_slice())]);
     operations.items("set", &slot.redrives(), answers.collect());
     let done = changes.operations.iter().flat_map(|(field, value)| [owned(field.as_str()), Cow::Borrowed(value.as_slice())]);
     operations.items("set", &slot.operations(), done.collect());
+    let streams = |streams: &[StreamId]| streams.iter().map(|stream| owned(stream.simple().to_string())).collect();
+    operations.items("add", &slot.claims(), streams(&changes.to_claim));
+    operations.items("remove", &slot.claims(), streams(&changes.have_claimed));
+    operations.filling(slot, &changes.filling);
 
     let log = if changes.log.is_empty() { String::new() } else { serde_json::to_string(&changes.log).unwrap_or_default() };
     let entries = (log_changes.get() / changes.log.len().max(1)).max(1);
@@ -91,6 +101,18 @@ impl<'a> Operations<'a> {
                 self.keys.push(slot.view(*stream));
                 self.args.push(Cow::Borrowed(bytes));
             }
+        }
+    }
+
+    fn filling(&mut self, slot: &Slot, filling: &Fill) {
+        const FIELD: &[u8] = b"filling";
+        match filling {
+            Fill::Unchanged => {}
+            Fill::At(filling) => {
+                let json = serde_json::to_vec(filling).unwrap_or_default();
+                self.items("set", &slot.state(), vec![Cow::Borrowed(FIELD), Cow::Owned(json)]);
+            }
+            Fill::Over => self.items("delete", &slot.state(), vec![Cow::Borrowed(FIELD)]),
         }
     }
 
@@ -148,6 +170,20 @@ impl<'a> Operations<'a> {
             let pairs =
                 of_hash.flat_map(|(_, value, stream)| [Cow::Borrowed(value.as_bytes()), owned(stream.simple().to_string())]);
             self.items(name, &slot.owners(hash), pairs.collect());
+        }
+    }
+
+    fn orphans(&mut self, slot: &Slot, orphans: &'a [Orphan]) {
+        for Orphan { held, value: found, .. } in orphans {
+            match held {
+                Held::Entry { list, member } => {
+                    self.items("remove", &slot.index(list), vec![Cow::Borrowed(member.as_bytes())]);
+                }
+                Held::Owned { hash, value } => {
+                    let pair = vec![Cow::Borrowed(value.as_bytes()), Cow::Borrowed(found.as_bytes())];
+                    self.items("release", &slot.owners(hash), pair);
+                }
+            }
         }
     }
 

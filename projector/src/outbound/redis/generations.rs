@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use events::{Context, StreamId};
-use read_model::{Generation, Pointers, keys};
+use read_model::{Filling, Generation, Pointers, Slot, keys};
 use redis::FromRedisValue;
 
 use super::{Goal, RedisStore, RedisStoreError, malformed};
@@ -19,19 +19,12 @@ const SCAN: usize = 1_000;
 pub struct Position {
     /// The next offset to read.
     pub offset: i64,
+    /// Log positions that are as good as read: the offset, and while the slot is filled from the event store its share.
+    pub done: i64,
     /// Whether it has everything.
     pub goal: Goal,
     /// The Kafka cluster that the offset belongs to.
     pub cluster: String,
-}
-
-/// A part of a generation's views.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scanned {
-    /// Their streams.
-    pub streams: Vec<StreamId>,
-    /// Where the scan goes on; 0 at its end.
-    pub cursor: u64,
 }
 
 impl RedisStore {
@@ -70,26 +63,47 @@ impl RedisStore {
     pub async fn positions(&self, context: Context, generation: Generation) -> Result<Vec<Option<Position>>, RedisStoreError> {
         let mut pipe = redis::pipe();
         for slot in generation.slots(&self.prefix, context) {
-            pipe.cmd("HMGET").arg(slot.state()).arg(&["offset", "goal", "cluster"]);
+            pipe.cmd("HMGET").arg(slot.state()).arg(&["offset", "goal", "cluster", "filling"]);
         }
-        type Fields = (Option<i64>, Option<String>, Option<String>);
-        let fields: Vec<Fields> = pipe.query_async(&mut self.connection()).await?;
-        let position = |(offset, goal, cluster): Fields| {
+        // After them: what a slot is complete without was passed on before.
+        for slot in generation.slots(&self.prefix, context) {
+            pipe.cmd("EXISTS").arg(slot.handed_over());
+        }
+        type Fields = (Option<i64>, Option<String>, Option<String>, Option<String>);
+        let replies: Vec<redis::Value> = pipe.query_async(&mut self.connection()).await?;
+        let (fields, handed_over) = replies.split_at(replies.len() / 2);
+        let fields: Vec<Fields> = parsed(fields)?;
+        let handed_over: Vec<bool> = parsed(handed_over)?;
+        let position = |((offset, goal, cluster, filling), handed_over): (Fields, bool)| {
             let goal = match goal.as_deref() {
+                _ if handed_over => Goal::Unsaid,
                 None => Goal::Unsaid,
                 Some("") => Goal::Reached,
                 Some(goal) => goal.parse().map_or(Goal::Unsaid, Goal::At),
             };
-            Some(Position { offset: offset?, goal, cluster: cluster? })
+            let offset = offset?;
+            let filling = filling.and_then(|json| serde_json::from_str::<Filling>(&json).ok());
+            let share = |filling: Filling| filling.share_of(filling.offset.try_into().unwrap_or(0)).try_into().unwrap_or(offset);
+            Some(Position { offset, done: filling.map_or(offset, share).max(offset), goal, cluster: cluster? })
         };
-        Ok(fields.into_iter().map(position).collect())
+        Ok(fields.into_iter().zip(handed_over).map(position).collect())
     }
 
-    /// Streams of which a generation has views, a part of them.
-    pub async fn scan_views_of(&self, context: Context, generation: u32, cursor: u64) -> Result<Scanned, RedisStoreError> {
-        let (cursor, found) = self.scan(&self.pattern(context, generation, "view:*"), cursor).await?;
-        let stream = |key: &Vec<u8>| StreamId::try_parse_ascii(key.get(key.len().checked_sub(32)?..)?).ok();
-        Ok(Scanned { streams: found.iter().filter_map(stream).collect(), cursor })
+    /// Passes streams on to the slots where their views belong.
+    pub async fn hand_over(&self, context: Context, generation: Generation, streams: &[StreamId]) -> Result<(), RedisStoreError> {
+        let mut pipe = redis::pipe();
+        for stream in streams {
+            let slot = generation.slot_of(&self.prefix, context, *stream);
+            pipe.cmd("HSET").arg(slot.handed_over()).arg(stream.simple().to_string()).arg("").ignore();
+        }
+        Ok(pipe.query_async(&mut self.connection()).await?)
+    }
+
+    /// Some of the streams that were passed on to a slot.
+    pub async fn handed_over(&self, slot: &Slot, most: usize) -> Result<Vec<StreamId>, RedisStoreError> {
+        let mut some = redis::cmd("HRANDFIELD");
+        let fields: Vec<String> = some.arg(slot.handed_over()).arg(most).query_async(&mut self.connection()).await?;
+        Ok(fields.iter().filter_map(|stream| stream.parse().ok()).collect())
     }
 
     /// The stored views of some streams in a generation, in their order.
@@ -124,7 +138,7 @@ impl RedisStore {
         Ok((cursor, found.len()))
     }
 
-    fn pattern(&self, context: Context, generation: u32, rest: &str) -> String {
+    pub(super) fn pattern(&self, context: Context, generation: u32, rest: &str) -> String {
         let mut pattern = String::new();
         for c in self.prefix.chars() {
             if matches!(c, '*' | '?' | '[' | ']' | '\\') {
@@ -142,4 +156,8 @@ impl RedisStore {
         let answer = scan.query_async::<redis::Value>(&mut self.connection()).await?;
         Ok(FromRedisValue::from_redis_value(answer).map_err(redis::RedisError::from)?)
     }
+}
+
+fn parsed<T: FromRedisValue>(replies: &[redis::Value]) -> Result<Vec<T>, redis::RedisError> {
+    replies.iter().map(|reply| Ok(T::from_redis_value_ref(reply)?)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use events::{Context, StreamId};
 use read_model::{
-    Generation, Slot, StoredView,
+    Generation, Pointers, Slot, StoredView,
     keys::{self, Parked},
 };
 use uuid::Uuid;
@@ -45,6 +45,35 @@ impl RedisStore {
         let (parked, header): (Option<Vec<u8>>, Vec<u8>) = pipe.query_async(&mut self.connection()).await?;
         let parked = parked.map(|json| serde_json::from_slice(&json)).transpose().map_err(malformed(slot.parked()))?;
         Ok((parked, StoredView::decode(&header).map_or(0, |view| view.header.version)))
+    }
+
+    /// How some streams are parked in other generations of a context than this one, where they are discarded there.
+    pub async fn discarded_elsewhere(
+        &self,
+        context: Context,
+        here: Generation,
+        streams: &[StreamId],
+    ) -> Result<Vec<(StreamId, Parked)>, RedisStoreError> {
+        let Pointers { live, building, previous, .. } = self.pointers().await?.remove(&context).unwrap_or_default();
+        let (building, previous) = (building.map(|building| building.generation), previous.map(|previous| previous.generation));
+        let others = [live, building, previous].into_iter().flatten().filter(|generation| *generation != here);
+        let asked: Vec<(Slot, StreamId)> = others
+            .flat_map(|generation| streams.iter().map(move |stream| (generation, *stream)))
+            .map(|(generation, stream)| (generation.slot_of(&self.prefix, context, stream), stream))
+            .collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for (slot, stream) in &asked {
+            pipe.cmd("HGET").arg(slot.parked()).arg(stream.simple().to_string());
+        }
+        let found: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.connection()).await?;
+        let parked = asked.iter().zip(found).filter_map(|((slot, stream), json)| {
+            let parked = serde_json::from_slice::<Parked>(&json?).map_err(malformed(slot.parked()));
+            Some(parked.map(|parked| (*stream, parked)))
+        });
+        parked.filter(|parked| !parked.as_ref().is_ok_and(|(_, parked)| parked.is_open())).collect()
     }
 
     /// What operators ask of the owner of a slot, the oldest first.

@@ -32,8 +32,8 @@ pub(super) fn routes() -> Routes<Api> {
 async fn order(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
     let sight = owned_by_or_shop(&caller);
     let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.link, Context::Orders, id, sight, freshness).await,
-        None => reading::view(&api.link, Context::Orders, id, sight).await,
+        Some(freshness) => reading::view_at_least(&api.0.link, Context::Orders, id, sight, freshness).await,
+        None => reading::view(&api.0.link, Context::Orders, id, sight).await,
     };
     respond::view(outcome, wanted)
 }
@@ -60,7 +60,7 @@ async fn orders(State(api): State<Api>, caller: Principal, Query(query): Query<O
         (None, None) => Listing::Orders,
     };
     let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.link, &listing, query.cursor.as_deref(), limit).await?))
+    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
 }
 
 #[derive(Deserialize)]
@@ -85,5 +85,5 @@ async fn orders_of(
         None => Listing::OrdersOf(user),
     };
     let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.link, &listing, query.cursor.as_deref(), limit).await?))
+    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
 }

@@ -24,8 +24,8 @@ pub(super) fn routes() -> Routes<Api> {
 /// The catalogue is everyone's.
 async fn product(State(api): State<Api>, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
     let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.link, Context::Products, id, |_| true, freshness).await,
-        None => reading::view(&api.link, Context::Products, id, |_| true).await,
+        Some(freshness) => reading::view_at_least(&api.0.link, Context::Products, id, |_| true, freshness).await,
+        None => reading::view(&api.0.link, Context::Products, id, |_| true).await,
     };
     respond::view(outcome, wanted)
 }
@@ -48,5 +48,5 @@ async fn products(State(api): State<Api>, Query(query): Query<ProductsQuery>) ->
         (None, Some(available)) => Listing::ProductsBelow(available),
     };
     let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.link, &listing, query.cursor.as_deref(), limit).await?))
+    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
 }

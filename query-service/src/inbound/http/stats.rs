@@ -34,6 +34,6 @@ async fn stats(State(api): State<Api>, Query(query): Query<StatsQuery>) -> Resul
     if top > MAX_TOP {
         return Err(Problem::invalid_parameter("top", format!("is at most {MAX_TOP}")));
     }
-    let stats = api.statistics.get(from, to, top).await?;
+    let stats = api.0.statistics.get(from, to, top).await?;
     Ok(respond::json(serde_json::to_vec(&stats).map_err(Problem::internal)?))
 }

@@ -26,9 +26,9 @@ async fn of_order(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let from = sse::last_event_id(&headers)?.map(OrderPosition::decode).transpose()?;
-    let place = api.streams.place()?;
+    let place = api.0.streams.place()?;
     let sight = move |owner| owned_by_or_shop(&caller)(owner);
-    let updates = OrderUpdates::open(api.link, id, sight, from).await?;
+    let updates = OrderUpdates::open(api.0.link.clone(), id, sight, from).await?;
     Ok(sse::response(place, updates))
 }
 
@@ -45,6 +45,6 @@ async fn changes(State(api): State<Api>, Query(query): Query<ChangesQuery>, head
         None => Filter::ALL,
     };
     let from = sse::last_event_id(&headers)?.map(Positions::decode).transpose()?;
-    let place = api.streams.place()?;
-    Ok(sse::response(place, ChangeUpdates::open(api.feed, filter, from).await?))
+    let place = api.0.streams.place()?;
+    Ok(sse::response(place, ChangeUpdates::open(api.0.feed.clone(), filter, from).await?))
 }

@@ -22,8 +22,8 @@ pub(super) fn routes() -> Routes<Api> {
 async fn user(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
     let sight = owned_by_or_shop(&caller);
     let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.link, Context::Users, id, sight, freshness).await,
-        None => reading::view(&api.link, Context::Users, id, sight).await,
+        Some(freshness) => reading::view_at_least(&api.0.link, Context::Users, id, sight, freshness).await,
+        None => reading::view(&api.0.link, Context::Users, id, sight).await,
     };
     respond::view(outcome, wanted)
 }
@@ -40,5 +40,5 @@ async fn users(State(api): State<Api>, Query(query): Query<UsersQuery>) -> Resul
         return Err(Problem::invalid_parameter("email", "is required: users are not listed without it"));
     };
     let email = Email::parse(&email).map_err(|error| Problem::invalid_parameter("email", error.to_string()))?;
-    Ok(respond::page(&lists::users_by_email(&api.link, &email.canonical()).await?))
+    Ok(respond::page(&lists::users_by_email(&api.0.link, &email.canonical()).await?))
 }

@@ -5,7 +5,7 @@
 
 use ::redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, Value};
 use events::Context;
-use read_model::Slot;
+use read_model::{Filling, Slot};
 
 use super::{Link, RedisReadError};
 
@@ -33,6 +33,8 @@ impl Progress {
 pub(super) struct Said {
     goal: Option<String>,
     offset: Option<u64>,
+    /// See [`Filling`].
+    filling: Option<String>,
 }
 
 impl Said {
@@ -44,14 +46,14 @@ impl Said {
 
 impl FromRedisValue for Said {
     fn from_redis_value(value: Value) -> Result<Self, ::redis::ParsingError> {
-        let (goal, offset) = FromRedisValue::from_redis_value(value)?;
-        Ok(Self { goal, offset })
+        let (goal, offset, filling) = FromRedisValue::from_redis_value(value)?;
+        Ok(Self { goal, offset, filling })
     }
 }
 
 /// Adds the question to a pipeline.
 pub(super) fn ask(pipeline: &mut Pipeline, slot: &Slot) {
-    pipeline.cmd("HMGET").arg(slot.state()).arg(&["goal", "offset"]);
+    pipeline.cmd("HMGET").arg(slot.state()).arg(&["goal", "offset", "filling"]);
 }
 
 impl Link {
@@ -92,13 +94,15 @@ impl Link {
 
 fn incomplete(context: Context, said: &[Said]) -> RedisReadError {
     let mut progress = Progress { context, done: 0, to_do: Some(0) };
-    for Said { goal, offset } in said {
+    for Said { goal, offset, filling } in said {
         let offset = offset.unwrap_or(0);
         let goal = match goal.as_deref() {
             Some("") => Some(offset),
             Some(goal) => goal.parse::<u64>().ok(),
             None => None,
         };
+        let filling = filling.as_deref().and_then(|json| serde_json::from_str::<Filling>(json).ok());
+        let offset = filling.map_or(offset, |filling| filling.share_of(goal.unwrap_or(0)).max(offset));
         progress.done += goal.map_or(offset, |goal| goal.min(offset));
         progress.to_do = progress.to_do.zip(goal).map(|(sum, goal)| sum + goal.saturating_sub(offset));
     }
@@ -117,9 +121,23 @@ mod tests {
     use super::*;
 
     fn progress(said: &[(Option<&str>, Option<u64>)]) -> (u64, Option<u64>, Option<u64>) {
-        let said: Vec<_> = said.iter().map(|(goal, offset)| Said { goal: goal.map(str::to_owned), offset: *offset }).collect();
+        let said: Vec<_> = said.iter().map(|(goal, offset)| said_of(*goal, *offset)).collect();
         match incomplete(Context::Orders, &said) {
             RedisReadError::Incomplete(progress) => (progress.done, progress.to_do, progress.percent()),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn said_of(goal: Option<&str>, offset: Option<u64>) -> Said {
+        Said { goal: goal.map(str::to_owned), offset, filling: None }
+    }
+
+    #[test]
+    fn what_is_filled_from_the_store_counts_for_as_much_of_the_log() {
+        let filling = Filling { offset: 80, heads: vec![30, 10], lanes: vec![10, 0] };
+        let filling = Some(serde_json::to_string(&filling).unwrap());
+        match incomplete(Context::Orders, &[Said { filling, ..said_of(Some("80"), Some(0)) }]) {
+            RedisReadError::Incomplete(progress) => assert_eq!((progress.done, progress.to_do), (20, Some(60))),
             other => panic!("{other}"),
         }
     }

@@ -37,7 +37,7 @@ impl Pair {
         let names = live.keys().chain(new.keys()).filter(|name| live.get(*name) != new.get(*name));
         let difference = |name: &String| match context {
             Context::Users => Value::Null,
-            Context::Products | Context::Orders => serde_json::json!([live.get(name), new.get(name)]),
+            Context::Products | Context::Orders | Context::Payments => serde_json::json!([live.get(name), new.get(name)]),
         };
         let fields = names.map(|name| (name.clone(), difference(name))).collect();
         let (live, new) = self.versions();

@@ -1,5 +1,5 @@
-//! Somebody else's session that leaves a transaction open: with a number and a snapshot of its own, so that nothing that is
-//! written meanwhile is older than all that is still going on, and nothing that is dead may be removed.
+//! Somebody else's session that leaves a transaction open, with a number and a snapshot of its own: to whoever goes by open
+//! transactions, nothing that is written meanwhile is settled, and nothing that is dead may be removed.
 
 use std::time::Duration;
 

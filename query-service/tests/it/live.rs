@@ -11,7 +11,7 @@ use service_kit::{
 };
 
 use crate::harness::{
-    SECRET, Shop, customer, eventually,
+    PATIENCE, SECRET, Shop, customer, eventually,
     samples::{id, order},
     staff,
     streams::{Event, Stream, change},
@@ -213,7 +213,7 @@ async fn a_stream_ends_with_its_token_and_goes_on_with_another() {
     is_view(&view, 1);
     let position = changes.next_block().await.unwrap().id;
     for stream in [&mut order, &mut changes] {
-        let end = stream.next().await;
+        let end = tokio::time::timeout(PATIENCE, stream.next()).await.expect("it ends with its token");
         assert_eq!((&*end.name, &*end.data, &*end.id), ("end", r#"{"cause":"token-expired"}"#, ""));
         assert_eq!(stream.next_block().await, None);
     }

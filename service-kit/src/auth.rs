@@ -5,7 +5,10 @@
 mod hs256;
 mod verifier;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -60,6 +63,8 @@ pub struct Principal {
     subject: Arc<str>,
     subject_id: Option<Uuid>,
     roles: u8,
+    /// None is never.
+    refused_from: Option<SystemTime>,
 }
 
 impl Principal {
@@ -69,7 +74,20 @@ impl Principal {
             subject: subject.into(),
             subject_id: subject.parse().ok(),
             roles: roles.into_iter().fold(0, |bits, role| bits | role.bit()),
+            refused_from: None,
         }
+    }
+
+    /// The same, known by a token that is refused from this moment on.
+    #[must_use]
+    pub fn refused_from(self, moment: Option<SystemTime>) -> Self {
+        Self { refused_from: moment, ..self }
+    }
+
+    /// For how long the caller's token will still be taken: what outlives its request ends then. None without an end.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = |moment: SystemTime| moment.duration_since(SystemTime::now()).unwrap_or_default();
+        self.refused_from.map(left)
     }
 
     /// The token's `sub`.

@@ -4,11 +4,12 @@
 //! when the run fails. Whether anything was lost, doubled or reordered is the oracle's to say.
 
 pub mod fault;
+mod idle;
 pub mod page;
 pub mod record;
 pub mod schedule;
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use fastrand::Rng;
 use futures::future::join_all;
@@ -25,6 +26,8 @@ const CLIENTS: u64 = 8;
 const PROBES: usize = 6;
 /// How long that may take before the system counts as stuck.
 const STUCK: Duration = Duration::from_secs(240);
+/// How long a service is waited for that is to say why nothing moves.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The pause between two looks for an order.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -52,13 +55,20 @@ pub async fn run(seed: u64, duration: Duration) -> Record {
         if step.measured {
             let orders: Vec<_> = (0..PROBES).map(|_| load.order(&mut rng)).collect();
             let recovered = tokio::time::timeout(STUCK, seen(&client, &orders)).await;
-            let Ok(taken) = recovered else { panic!("stuck: {STUCK:?} after {step:?} no fresh order is accepted and seen") };
+            let Ok(taken) = recovered else {
+                let complaints = complaints(&mut stack).await;
+                panic!("stuck: {STUCK:?} after {step:?} no fresh order is accepted and seen{complaints}");
+            };
             record.recovered(&step.faults, taken);
+            faults.probed();
         }
         load.check();
         sleep(step.pause).await;
     }
-    faults.finish().await;
+    // A short run does not wait for a transaction to have had its minute.
+    if duration >= idle::MINUTE {
+        faults.finish().await;
+    }
     record.say("the faults are over");
     load.accepts(100).await;
     load.finish().await;
@@ -85,7 +95,7 @@ async fn make(step: &Step, faults: &mut Faults, stack: &mut Stack, record: &mut 
 }
 
 /// Sends orders and waits until the query service shows each; how long that took.
-async fn seen(client: &Client, orders: &[crate::Command]) -> Duration {
+pub async fn seen(client: &Client, orders: &[crate::Command]) -> Duration {
     let started = Instant::now();
     join_all(orders.iter().map(async |order| {
         // It may be refused as any other (a product that is no more); then there is nothing to be seen.
@@ -98,4 +108,21 @@ async fn seen(client: &Client, orders: &[crate::Command]) -> Duration {
     }))
     .await;
     started.elapsed()
+}
+
+/// What the services say of themselves when they are stuck.
+async fn complaints(stack: &mut Stack) -> String {
+    let mut complaints = String::new();
+    for process in stack.commands.iter_mut().chain(&mut stack.projectors).chain([&mut stack.query]) {
+        let url = format!("{}/ready", process.url());
+        let asked = async { reqwest::get(&url).await?.text().await };
+        let answer = match tokio::time::timeout(LAST_WORDS, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {LAST_WORDS:?}"),
+        };
+        let state = if process.is_running() { "runs" } else { "is down" };
+        let _ = write!(complaints, "\n  {} ({state}): {answer}", process.name());
+    }
+    complaints
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::Utc;
 use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ use crate::{
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long a command is sent again before the test fails: longer than any outage that a test makes.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// How long a token is valid: longer than any run.
+const DAY: Duration = Duration::from_secs(86_400);
 /// The pause between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -259,7 +262,8 @@ impl Client {
                 // Without a seq nothing was stored: it had been done before.
                 if let Some(seq) = number("seq") {
                     let facts = command.facts.clone();
-                    let entry = Entry { context: command.context, id, version, lane, seq, facts, sent, answered: 0 };
+                    let (context, at) = (command.context, Utc::now());
+                    let entry = Entry { context, id, version, lane, seq, facts, sent, answered: 0, at };
                     self.ledger.accepted(entry, command.key.as_deref());
                 }
                 Some(Answer::Accepted(id, version))
@@ -300,7 +304,7 @@ impl Client {
 /// A token that may do all that the tests do.
 #[must_use]
 pub fn token() -> String {
-    mint(&Secret::new(JWT_SECRET), "system-tests", &[Role::Staff, Role::Service], Duration::from_secs(3600)).expect("a token")
+    mint(&Secret::new(JWT_SECRET), "system-tests", &[Role::Staff, Role::Service], DAY).expect("a token")
 }
 
 async fn read(request: RequestBuilder) -> reqwest::Result<(u16, Value)> {

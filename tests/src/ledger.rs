@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -40,6 +41,8 @@ pub struct Entry {
     pub sent: u64,
     /// When its answer had arrived, on the same clock.
     pub answered: u64,
+    /// The same by the clock that all logs have.
+    pub at: DateTime<Utc>,
 }
 
 impl Entry {

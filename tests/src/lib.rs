@@ -10,6 +10,7 @@ pub mod client;
 pub mod context;
 pub mod ledger;
 pub mod load;
+pub mod network;
 pub mod oracle;
 pub mod planter;
 pub mod process;

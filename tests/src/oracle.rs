@@ -3,6 +3,7 @@
 //!
 //! It has its own code for everything: SQL, a plain consumer, plain Redis commands, its own hash, its own folds.
 
+mod evidence;
 mod fold;
 mod http;
 mod kafka;
@@ -12,9 +13,10 @@ mod redis;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::{context::Context, ledger::Ledger, stack::Stack, wait::until_every};
+use crate::{context::Context, ledger::Ledger, stack::Stack};
 use kafka::Record;
 use postgres::Stored;
 
@@ -47,6 +49,7 @@ pub struct Oracle<'a> {
     parked: BTreeMap<(Context, Uuid), u64>,
     ledger: &'a Ledger,
     patience: Duration,
+    settling: Duration,
 }
 
 /// Everything that was found in the servers of one context.
@@ -60,7 +63,8 @@ impl<'a> Oracle<'a> {
     /// The oracle for this stack, with the strictest demands.
     #[must_use]
     pub fn of(stack: &'a Stack) -> Self {
-        Self { stack, delivery: Delivery::Exactly, parked: BTreeMap::new(), ledger: &stack.ledger, patience: BEHIND }
+        let (delivery, parked) = (Delivery::Exactly, BTreeMap::new());
+        Self { stack, delivery, parked, ledger: &stack.ledger, patience: BEHIND, settling: SETTLE }
     }
 
     /// Events may be on Kafka more than once.
@@ -73,7 +77,7 @@ impl<'a> Oracle<'a> {
     /// Expects what is wrong, and so does not wait for it to become right.
     #[must_use]
     pub fn impatient(mut self) -> Self {
-        self.patience = Duration::ZERO;
+        (self.patience, self.settling) = (Duration::ZERO, Duration::ZERO);
         self
     }
 
@@ -97,10 +101,16 @@ impl<'a> Oracle<'a> {
     ///
     /// When anything is wrong.
     pub async fn verify(&self) {
-        self.settle().await;
-        let findings = self.findings().await;
+        let findings = self.verdict().await;
         let shown: Vec<_> = findings.iter().take(SHOWN).map(String::as_str).collect();
         assert!(findings.is_empty(), "the oracle found {} faults:\n  {}", findings.len(), shown.join("\n  "));
+    }
+
+    /// Waits until everything has arrived, and says what is wrong. What never arrives keeps it from nothing: the rest tells
+    /// which event it is, and from when.
+    pub async fn verdict(&self) -> Vec<String> {
+        let outstanding = self.outstanding().await;
+        outstanding.into_iter().chain(self.findings().await).collect()
     }
 
     /// Fails unless Kafka has every event that is stored, now.
@@ -118,20 +128,43 @@ impl<'a> Oracle<'a> {
     }
 
     /// Waits until Kafka has as many events as Postgres, and the checkpoints in Redis are behind the last of them.
+    ///
+    /// # Panics
+    ///
+    /// When that does not come about.
     pub async fn settle(&self) {
-        let stack = self.stack;
+        let outstanding = self.outstanding().await;
+        assert!(outstanding.is_none(), "in {} after {:?}: {}", self.stack.name, self.settling, outstanding.unwrap_or_default());
+    }
+
+    /// What has not arrived when nobody waits any longer.
+    async fn outstanding(&self) -> Option<String> {
         for context in Context::ALL {
-            let what = format!("all events of {context} arrive on Kafka and in Redis ({})", stack.name);
-            until_every(SETTLE_LOOK, &what, SETTLE, async || {
-                let stored = postgres::count(&stack.database.url, context).await;
-                let records = kafka::read(stack, context).await;
-                if kafka::distinct(&records) < stored {
-                    return None;
+            let deadline = Instant::now() + self.settling;
+            while let Some(late) = self.late(context).await {
+                if Instant::now() > deadline {
+                    return Some(late);
                 }
-                redis::checkpoints(stack, context).await.filter(|checkpoints| redis::behind(checkpoints, &records).is_empty())
-            })
-            .await;
+                sleep(SETTLE_LOOK).await;
+            }
         }
+        None
+    }
+
+    /// What of a context is on its way.
+    async fn late(&self, context: Context) -> Option<String> {
+        let stack = self.stack;
+        let stored = postgres::count(&stack.database.url, context).await;
+        let records = kafka::read(stack, context).await;
+        let published = kafka::distinct(&records);
+        if published < stored {
+            return Some(format!("{context}: of {stored} events {published} are on Kafka"));
+        }
+        let Some(checkpoints) = redis::checkpoints(stack, context).await else {
+            return Some("Redis does not answer".to_owned());
+        };
+        let behind = redis::behind(&checkpoints, &records);
+        (!behind.is_empty()).then(|| format!("{context}: checkpoints by partition, where they are and should be: {behind:?}"))
     }
 
     /// What is wrong.
@@ -152,6 +185,9 @@ impl<'a> Oracle<'a> {
         let held = redis::read(stack).await;
         redis::check(stack, &contexts, &views, &held, &mut findings);
         http::check(stack, &views, &held, self.patience, &mut findings).await;
+        if !findings.is_empty() {
+            evidence::keep(stack, &contexts, &entries, &findings);
+        }
         findings
     }
 }

@@ -46,6 +46,12 @@ impl Process {
         self
     }
 
+    /// Its name, and that of its log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its process id, while it is started.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -24,7 +24,10 @@ use rdkafka::{
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::{context::Context, process::free_port, proxy::Proxy};
+use crate::{
+    context::Context,
+    network::{Network, Ports, Server, Service},
+};
 
 pub use self::{kafka::KafkaServer, postgres::PostgresServer, redis::RedisServer};
 
@@ -51,7 +54,7 @@ fn find_program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: `deploy/backends up` does it"))
 }
 
-/// Servers of a test's own, which it may break, each with a proxy before it.
+/// Servers of a test's own, which it may break, with a proxy between each and each of the services.
 #[derive(Debug)]
 pub struct Servers {
     // The directory is the last to go.
@@ -61,35 +64,41 @@ pub struct Servers {
     pub kafka: KafkaServer,
     /// Redis.
     pub redis: RedisServer,
-    /// What is between the services and Postgres.
-    pub postgres_proxy: Proxy,
-    /// What is between the services and Kafka.
-    pub kafka_proxy: Proxy,
-    /// What is between the services and Redis.
-    pub redis_proxy: Proxy,
+    /// What is between the services and them.
+    pub network: Network,
     quota: Option<Quota>,
     _data: TempDir,
 }
 
 impl Servers {
-    /// Starts them; their logs go to this directory. With a quota Postgres has a file system of so many mebibytes.
-    pub async fn start(logs: &Path, quota: Option<u32>) -> Self {
+    /// Starts them for these services; their logs go to this directory. With a quota Postgres has a file system of so many
+    /// mebibytes.
+    pub async fn start(logs: &Path, quota: Option<u32>, services: &[Service]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         // Postgres' user has to pass.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711)).expect("a directory that may be passed");
         let (postgres, kafka) = (data.path().join("postgres"), data.path().join("kafka"));
         let (postgres_log, kafka_log) = (logs.join("postgres.log"), logs.join("kafka.log"));
         let quota = quota.map(|mebibytes| Quota::mount(&postgres, mebibytes));
-        let proxy = free_port();
+        let ports = Ports::of(services);
+        let proxies = ports.to(Server::Kafka);
         let (postgres, kafka, redis) = tokio::join!(
             PostgresServer::start(&postgres, &postgres_log),
-            KafkaServer::start(&kafka, &kafka_log, proxy),
+            KafkaServer::start(&kafka, &kafka_log, &proxies),
             RedisServer::start(),
         );
-        let kafka_proxy = Proxy::start(proxy, kafka.behind()).await.expect("a proxy");
-        let postgres_proxy = Proxy::start(free_port(), postgres.address()).await.expect("a proxy");
-        let redis_proxy = Proxy::start(free_port(), redis.address()).await.expect("a proxy");
-        Self { postgres, kafka, redis, postgres_proxy, kafka_proxy, redis_proxy, quota, _data: data }
+        let network = Network::start(ports, &postgres, &kafka, &redis).await;
+        Self { postgres, kafka, redis, network, quota, _data: data }
+    }
+
+    /// The address of a server, past the proxies.
+    #[must_use]
+    pub fn address(&self, server: Server) -> String {
+        match server {
+            Server::Postgres => self.postgres.address(),
+            Server::Kafka => self.kafka.brokers(),
+            Server::Redis => self.redis.address(),
+        }
     }
 
     /// Leaves nothing free of Postgres' quota, or gives it back.
@@ -227,8 +236,8 @@ impl Topics {
 
 impl Drop for Topics {
     fn drop(&mut self) {
-        let brokers = shared("ORDERFLOW_TEST_KAFKA");
         // A broker of the test's own goes as a whole.
+        let Ok(brokers) = std::env::var("ORDERFLOW_TEST_KAFKA") else { return };
         if self.brokers != brokers {
             return;
         }

@@ -9,6 +9,7 @@ use crate::{
     binaries,
     client::Client,
     ledger::Ledger,
+    network::{Server, Service},
     process::Process,
     servers::{Database, Redis, RedisServer, Servers, Topics, shared},
     wait::until,
@@ -34,7 +35,7 @@ pub struct Plan {
     pub projectors: usize,
     /// Whether Redis is a server of the test's own.
     pub own_redis: bool,
-    /// Whether all servers are of the test's own, with proxies before them.
+    /// Whether all servers are of the test's own, with a proxy between each and each service.
     pub own_servers: bool,
     /// The size of the file system that its own Postgres has for itself, in mebibytes; see [`crate::servers::may_mount`].
     pub postgres_quota: Option<u32>,
@@ -97,7 +98,13 @@ impl Stack {
     async fn prepare(plan: &Plan) -> Self {
         let name = format!("system_{}", Uuid::new_v4().simple());
         let directory = tempfile::tempdir().expect("a directory");
-        let servers = if plan.own_servers { Some(Servers::start(directory.path(), plan.postgres_quota).await) } else { None };
+        let services: Vec<_> =
+            (0..plan.commands).map(Service::Command).chain((0..plan.projectors).map(Service::Projector)).collect();
+        let services = [services, vec![Service::Query]].concat();
+        let servers = match plan.own_servers {
+            true => Some(Servers::start(directory.path(), plan.postgres_quota, &services).await),
+            false => None,
+        };
         let kafka = servers.as_ref().map_or_else(|| shared("ORDERFLOW_TEST_KAFKA"), |servers| servers.kafka.brokers());
         let (database, redis) = match &servers {
             Some(servers) => (Database::of(&servers.postgres), Redis::OfServers(servers.redis.url())),
@@ -107,18 +114,12 @@ impl Stack {
                 (Database::create(&name).await, redis)
             }
         };
-        // The services go through the proxies, the oracle past them.
-        let (mut database_url, mut redis_url, mut brokers) = (database.url.clone(), redis.url(), kafka.clone());
-        if let Some(servers) = &servers {
-            database_url = database_url.replace(&servers.postgres.address(), &servers.postgres_proxy.address());
-            redis_url = redis_url.replace(&servers.redis.address(), &servers.redis_proxy.address());
-            brokers = servers.kafka_proxy.address();
-        }
         let settings = Settings {
             name: &name,
-            database: &database_url,
-            redis: &redis_url,
-            kafka: &brokers,
+            database: &database.url,
+            redis: &redis.url(),
+            kafka: &kafka,
+            servers: servers.as_ref(),
             directory: directory.path().to_owned(),
         };
         let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
@@ -236,10 +237,22 @@ struct Settings<'a> {
     database: &'a str,
     redis: &'a str,
     kafka: &'a str,
+    servers: Option<&'a Servers>,
     directory: PathBuf,
 }
 
 impl Settings<'_> {
+    /// Where a service finds a server: its own proxy, where there is one. The oracle goes past them.
+    fn way(&self, service: Service, server: Server) -> String {
+        let direct = match server {
+            Server::Postgres => self.database,
+            Server::Kafka => self.kafka,
+            Server::Redis => self.redis,
+        };
+        let Some(servers) = self.servers else { return direct.to_owned() };
+        direct.replace(&servers.address(server), &servers.network.between(service, server).address())
+    }
+
     fn process(&self, program: &str, number: usize, environment: &[(&str, &str)]) -> Process {
         let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
         let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1"), ("SHUTDOWN_TIMEOUT", "60")];
@@ -249,9 +262,11 @@ impl Settings<'_> {
 
     fn command(&self, number: usize, more: &[(&str, &str)]) -> Process {
         let (partitions, lanes) = (PARTITIONS.to_string(), LANES.to_string());
+        let way = |server| self.way(Service::Command(number), server);
+        let (database, kafka) = (way(Server::Postgres), way(Server::Kafka));
         let mut environment = vec![
-            ("DATABASE_URL", self.database),
-            ("KAFKA_BROKERS", self.kafka),
+            ("DATABASE_URL", database.as_str()),
+            ("KAFKA_BROKERS", &kafka),
             ("TOPIC_PREFIX", self.name),
             ("TOPIC_PARTITIONS", &partitions),
             ("LANES", &lanes),
@@ -263,10 +278,12 @@ impl Settings<'_> {
 
     fn projector(&self, number: usize, command_service: &str, more: &[(&str, &str)]) -> Process {
         let instance = format!("{}-{number}", self.name);
+        let way = |server| self.way(Service::Projector(number), server);
+        let (kafka, redis) = (way(Server::Kafka), way(Server::Redis));
         let mut environment = vec![
-            ("KAFKA_BROKERS", self.kafka),
+            ("KAFKA_BROKERS", kafka.as_str()),
             ("TOPIC_PREFIX", self.name),
-            ("REDIS_URL", self.redis),
+            ("REDIS_URL", &redis),
             ("REDIS_PREFIX", self.name),
             ("COMMAND_SERVICE_URL", command_service),
             ("GROUP_ID", self.name),
@@ -282,6 +299,7 @@ impl Settings<'_> {
     }
 
     fn query(&self) -> Process {
-        self.process("query-service", 0, &[("REDIS_URL", self.redis), ("REDIS_PREFIX", self.name)])
+        let redis = self.way(Service::Query, Server::Redis);
+        self.process("query-service", 0, &[("REDIS_URL", &redis), ("REDIS_PREFIX", self.name)])
     }
 }

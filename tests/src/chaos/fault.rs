@@ -4,15 +4,19 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tokio::task::JoinSet;
 
-use super::schedule::{Fault, Server, Service};
-use crate::{Context, Stack, process::Process, proxy::Proxy, servers::Servers, stack::LANES};
+use super::{idle::Idlers, schedule::Fault};
+use crate::{
+    Context, Stack,
+    network::{Server, Service},
+    process::Process,
+    proxy::Proxy,
+    servers::Servers,
+    stack::LANES,
+};
 
 /// How long a service may take to end in good order: longer than its `SHUTDOWN_TIMEOUT`.
 const END: Duration = Duration::from_secs(120);
-/// How long a snapshot is held.
-const SNAPSHOT: Duration = Duration::from_secs(60);
 
 /// Makes faults, and keeps what has to be ended.
 #[derive(Debug)]
@@ -20,8 +24,7 @@ pub struct Faults {
     postgres: String,
     /// The session that holds locks; none when Postgres did not let it.
     holder: Option<PgConnection>,
-    /// Transactions that hold a snapshot.
-    snapshots: JoinSet<()>,
+    idlers: Idlers,
     /// What Redis held some time ago.
     old_dump: PathBuf,
     new_dump: PathBuf,
@@ -32,7 +35,7 @@ impl Faults {
     #[must_use]
     pub fn new(stack: &Stack) -> Self {
         let (old_dump, new_dump) = (stack.file("old.rdb"), stack.file("new.rdb"));
-        Self { postgres: stack.database.url.clone(), holder: None, snapshots: JoinSet::new(), old_dump, new_dump }
+        Self { postgres: stack.database.url.clone(), holder: None, idlers: Idlers::default(), old_dump, new_dump }
     }
 
     /// Begins one.
@@ -53,15 +56,15 @@ impl Faults {
                 redis.dump_to(&self.new_dump).await;
                 redis.kill();
             }
-            Fault::Cut(server) => proxy(stack, server).cut(),
-            Fault::Stall(server) => proxy(stack, server).stall(),
-            Fault::Slow(server, delay) => proxy(stack, server).slow(Duration::from_millis(delay)),
+            Fault::Cut(line) => stack.servers().network.line(line).for_each(Proxy::cut),
+            Fault::Stall(line) => stack.servers().network.line(line).for_each(Proxy::stall),
+            Fault::Slow(line, delay) => {
+                let delay = Duration::from_millis(delay);
+                stack.servers().network.line(line).for_each(|proxy| proxy.slow(delay));
+            }
             // It gets no locks when Postgres is down at that moment, or too busy.
             Fault::LanesHeld(context) => self.holder = hold_lanes(&self.postgres, context).await.ok(),
-            Fault::SnapshotHeld => {
-                let url = self.postgres.clone();
-                self.snapshots.spawn(async move { drop(hold_snapshot(&url).await) });
-            }
+            Fault::TransactionIdle => self.idlers.open(&self.postgres),
         }
     }
 
@@ -81,20 +84,27 @@ impl Faults {
                 (Server::Redis, servers) => servers.redis.restart().await,
             },
             Fault::Freeze(server) => freeze(stack.servers(), server, Signal::CONT),
-            Fault::Flush | Fault::SnapshotHeld => {}
+            Fault::Flush | Fault::TransactionIdle => {}
             Fault::OldDump => {
                 let dump = if self.old_dump.exists() { &self.old_dump } else { &self.new_dump };
                 stack.servers().redis.restart_with(dump).await;
                 std::fs::rename(&self.new_dump, &self.old_dump).expect("the dump is kept for the next time");
             }
-            Fault::Cut(server) | Fault::Stall(server) | Fault::Slow(server, _) => proxy(stack, server).restore(),
+            Fault::Cut(line) | Fault::Stall(line) | Fault::Slow(line, _) => {
+                stack.servers().network.line(line).for_each(Proxy::restore);
+            }
             Fault::LanesHeld(_) => self.holder = None,
         }
     }
 
-    /// Ends what outlasts a step.
-    pub async fn finish(mut self) {
-        self.snapshots.shutdown().await;
+    /// Orders that were sent since the last fault began were accepted and seen.
+    pub fn probed(&mut self) {
+        self.idlers.probed();
+    }
+
+    /// Waits for what outlasts a step.
+    pub async fn finish(self) {
+        self.idlers.finish().await;
     }
 }
 
@@ -103,15 +113,6 @@ fn process(stack: &mut Stack, service: Service) -> &mut Process {
         Service::Command(number) => &mut stack.commands[number],
         Service::Projector(number) => &mut stack.projectors[number],
         Service::Query => &mut stack.query,
-    }
-}
-
-fn proxy(stack: &mut Stack, server: Server) -> &Proxy {
-    let servers = stack.servers();
-    match server {
-        Server::Postgres => &servers.postgres_proxy,
-        Server::Kafka => &servers.kafka_proxy,
-        Server::Redis => &servers.redis_proxy,
     }
 }
 
@@ -144,11 +145,4 @@ pub async fn hold_lanes(url: &str, context: Context) -> sqlx::Result<PgConnectio
         connection.execute(AssertSqlSafe(format!("SELECT pg_advisory_xact_lock({key})"))).await?;
     }
     Ok(connection)
-}
-
-async fn hold_snapshot(url: &str) -> sqlx::Result<()> {
-    let mut connection = PgConnection::connect(url).await?;
-    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders.events").await?;
-    tokio::time::sleep(SNAPSHOT).await;
-    connection.close().await
 }

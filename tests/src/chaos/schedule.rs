@@ -4,29 +4,10 @@ use std::{fmt, time::Duration};
 
 use fastrand::Rng;
 
-use crate::Context;
-
-/// A process of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// A command service, by its number.
-    Command(usize),
-    /// A projector, by its number.
-    Projector(usize),
-    /// The query service.
-    Query,
-}
-
-/// A server of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Server {
-    /// Postgres.
-    Postgres,
-    /// Kafka.
-    Kafka,
-    /// Redis.
-    Redis,
-}
+use crate::{
+    Context,
+    network::{Line, Server, Service},
+};
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +26,16 @@ pub enum Fault {
     Flush,
     /// Redis is killed and comes back with what it held some time ago.
     OldDump,
-    /// All connections to a server are broken, and new ones refused.
-    Cut(Server),
-    /// All connections to a server hold back what is sent.
-    Stall(Server),
-    /// Each packet to and from a server takes so many milliseconds.
-    Slow(Server, u64),
+    /// Connections are broken, and new ones refused.
+    Cut(Line),
+    /// Connections hold back what is sent.
+    Stall(Line),
+    /// Each packet takes so many milliseconds.
+    Slow(Line, u64),
     /// A session holds the locks of all lanes of a context and sits idle.
     LanesHeld(Context),
-    /// A transaction that keeps its snapshot sits idle, for a minute, while other faults are made.
-    SnapshotHeld,
+    /// Somebody's transaction sits idle for a minute, while other faults are made.
+    TransactionIdle,
 }
 
 impl Fault {
@@ -75,11 +56,13 @@ impl Fault {
             Self::Freeze(server) => format!("{server:?} is stopped (`SIGSTOP`)"),
             Self::Flush => "Redis is emptied".to_owned(),
             Self::OldDump => "Redis is killed and comes back with an old dump".to_owned(),
-            Self::Cut(server) => format!("all connections to {server:?} are cut"),
-            Self::Stall(server) => format!("the network to {server:?} stalls"),
-            Self::Slow(server, _) => format!("the network to {server:?} is slow (5–100 ms a packet)"),
+            Self::Cut(Line::All(server)) => format!("all connections to {server:?} are cut"),
+            Self::Cut(Line::One(service, server)) => format!("{} alone is cut off from {server:?}", of(service)),
+            Self::Stall(Line::All(server)) => format!("the network to {server:?} stalls"),
+            Self::Stall(Line::One(service, server)) => format!("the network between {} and {server:?} stalls", of(service)),
+            Self::Slow(line, _) => format!("the network to {:?} is slow (5–100 ms a packet)", line.server()),
             Self::LanesHeld(_) => "another session holds all lanes of a context".to_owned(),
-            Self::SnapshotHeld => "an idle transaction holds a snapshot for a minute".to_owned(),
+            Self::TransactionIdle => "another session's transaction sits idle for a minute".to_owned(),
         }
     }
 
@@ -89,8 +72,8 @@ impl Fault {
             Self::Kill(service) | Self::Stop(service) | Self::Restart(service) => format!("{service:?}"),
             Self::Crash(server) | Self::Freeze(server) => format!("{server:?}"),
             Self::Flush | Self::OldDump => format!("{:?}", Server::Redis),
-            Self::Cut(server) | Self::Stall(server) | Self::Slow(server, _) => format!("the network to {server:?}"),
-            Self::LanesHeld(_) | Self::SnapshotHeld => "a session".to_owned(),
+            Self::Cut(line) | Self::Stall(line) | Self::Slow(line, _) => format!("the network to {:?}", line.server()),
+            Self::LanesHeld(_) | Self::TransactionIdle => "a session".to_owned(),
         }
     }
 
@@ -98,7 +81,7 @@ impl Fault {
     const fn length(self) -> (u64, u64) {
         match self {
             Self::Kill(_) | Self::Crash(_) | Self::OldDump => (0, 1_500),
-            Self::Restart(_) | Self::Flush | Self::SnapshotHeld => (0, 50),
+            Self::Restart(_) | Self::Flush | Self::TransactionIdle => (0, 50),
             Self::Stop(_) | Self::Freeze(_) => (50, 2_500),
             Self::Cut(_) => (200, 3_000),
             Self::Stall(_) | Self::Slow(..) => (500, 4_000),
@@ -159,7 +142,9 @@ impl Schedule {
         if matches!(first, Fault::Stop(_) | Fault::Freeze(_) | Fault::Stall(_)) && self.rng.u8(0..5) == 0 {
             hold = 7_000;
         }
-        let (measured, pause) = (self.rng.u8(0..4) > 0, self.rng.u64(50..1_000));
+        // That nothing stops for a transaction that sits idle is seen while it does.
+        let measured = self.rng.u8(0..4) > 0 || faults.contains(&Fault::TransactionIdle);
+        let pause = self.rng.u64(50..1_000);
         Step { faults, hold: Duration::from_millis(hold), measured, pause: Duration::from_millis(pause) }
     }
 
@@ -178,7 +163,7 @@ impl Schedule {
             Fault::Crash(Server::Postgres),
             Fault::Flush,
             Fault::OldDump,
-            Fault::SnapshotHeld,
+            Fault::TransactionIdle,
             Fault::LanesHeld(*self.rng.choice(&Context::ALL).unwrap_or(&Context::Orders)),
             Fault::Restart(Command(self.rng.usize(..2))),
             Fault::Restart(Projector(self.rng.usize(..2))),
@@ -186,10 +171,15 @@ impl Schedule {
         ];
         for service in [Command(0), Command(1), Projector(0), Projector(1), Query] {
             cards.extend([Fault::Kill(service), Fault::Stop(service)]);
+            for server in service.servers() {
+                let line = Line::One(service, *server);
+                cards.push(if self.rng.bool() { Fault::Cut(line) } else { Fault::Stall(line) });
+            }
         }
         for server in [Server::Postgres, Server::Kafka, Server::Redis] {
-            let slow = Fault::Slow(server, self.rng.u64(5..100));
-            cards.extend([Fault::Crash(server), Fault::Freeze(server), Fault::Cut(server), Fault::Stall(server), slow]);
+            let (line, delay) = (Line::All(server), self.rng.u64(5..100));
+            cards.extend([Fault::Crash(server), Fault::Freeze(server)]);
+            cards.extend([Fault::Cut(line), Fault::Stall(line), Fault::Slow(line, delay)]);
         }
         cards
     }
@@ -205,12 +195,12 @@ mod tests {
     fn a_seed_is_a_schedule_and_every_kind_comes_soon() {
         let steps = |seed| {
             let mut schedule = Schedule::new(seed);
-            (0..60).map(|_| schedule.next_step()).collect::<Vec<_>>()
+            (0..150).map(|_| schedule.next_step()).collect::<Vec<_>>()
         };
         assert_eq!(steps(1), steps(1));
         assert_ne!(steps(1), steps(2));
         let kinds: BTreeSet<_> = steps(3).iter().flat_map(|step| &step.faults).map(|fault| fault.kind()).collect();
-        assert_eq!(kinds.len(), 28, "{kinds:#?}");
+        assert_eq!(kinds.len(), 38, "{kinds:#?}");
         for step in steps(4).iter().filter(|step| step.faults.len() == 2) {
             assert_ne!(step.faults[0].target(), step.faults[1].target(), "{step:?}");
         }

@@ -25,6 +25,8 @@ const HEADER: usize = 26;
 /// Compares every answer with what Redis holds, and the lists and statistics with the views.
 pub(super) async fn check(stack: &Stack, views: &Views, held: &Keys, patience: Duration, findings: &mut Vec<String>) {
     let client = &stack.client();
+    // One for all: what is behind catches up as a whole, and what is wrong in many places is not waited for in each.
+    let deadline = Instant::now() + patience;
     let found = stream::iter(views.iter().filter(|(_, view)| view.version > 0).map(|((context, id), view)| async move {
         let stored = match held.get(&view_key(stack, *context, *id)) {
             Some(Held::Text(bytes)) => bytes.get(HEADER..).unwrap_or_default(),
@@ -32,29 +34,28 @@ pub(super) async fn check(stack: &Stack, views: &Views, held: &Keys, patience: D
         };
         let path = format!("/v1/{context}/{id}");
         let wanted = (200, format!("\"{}\"", view.version), stored.to_vec());
-        agrees(&path, patience, &wanted, async || client.read(&path).await.map_err(|error| error.to_string())).await
+        agrees(&path, deadline, &wanted, async || client.read(&path).await.map_err(|error| error.to_string())).await
     }));
     findings.extend(found.buffer_unordered(READERS).filter_map(async |finding| finding).collect::<Vec<_>>().await);
     for (path, wanted) in lists(views) {
         let wanted = Ok(wanted);
-        findings.extend(agrees(&path, patience, &wanted, async || Ok(all_pages(client, &path).await)).await);
+        findings.extend(agrees(&path, deadline, &wanted, async || Ok(all_pages(client, &path).await)).await);
     }
     let wanted = statistics(views);
     let stats = async || {
         let (_, _, body) = client.read("/v1/stats?top=100").await.map_err(|error| error.to_string())?;
         serde_json::from_slice::<Value>(&body).map_err(|error| error.to_string())
     };
-    findings.extend(agrees("/v1/stats", patience, &wanted, stats).await);
+    findings.extend(agrees("/v1/stats", deadline, &wanted, stats).await);
 }
 
 /// None when the answer is as wanted, soon.
 async fn agrees<T: PartialEq + std::fmt::Debug>(
     what: &str,
-    patience: Duration,
+    deadline: Instant,
     wanted: &T,
     mut ask: impl AsyncFnMut() -> Result<T, String>,
 ) -> Option<String> {
-    let deadline = Instant::now() + patience;
     loop {
         let answer = ask().await;
         if answer.as_ref() == Ok(wanted) {

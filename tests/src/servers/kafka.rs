@@ -1,6 +1,8 @@
 //! A Kafka broker of a test's own: killed and stopped.
 
 use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -22,12 +24,9 @@ const START: Duration = Duration::from_secs(240);
 const ANSWER: Duration = Duration::from_secs(2);
 /// Of the repository.
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kafka");
-/// Beside the settings that all tests' brokers have: a second listener, which is reached through a proxy, and a death of
-/// the broker that its own controller notices soon, as it refuses to know it again before.
+/// Beside the settings that all tests' brokers have: a death of the broker that its own controller notices soon, as it
+/// refuses to know it again before.
 const MORE: &str = "
-listeners=PLAINTEXT://127.0.0.1:@PORT@,PROXIED://127.0.0.1:@BEHIND@,CONTROLLER://127.0.0.1:@CONTROLLER_PORT@
-advertised.listeners=PLAINTEXT://127.0.0.1:@PORT@,PROXIED://127.0.0.1:@PROXY@
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 ";
@@ -37,23 +36,24 @@ broker.heartbeat.interval.ms=500
 pub struct KafkaServer {
     daemon: Daemon,
     port: u16,
-    behind: u16,
+    /// The port of each proxy, and that of the listener behind it.
+    behind: BTreeMap<u16, u16>,
     settings: PathBuf,
     jars: PathBuf,
 }
 
 impl KafkaServer {
-    /// Makes one with its data in `directory`, which is made, and starts it. To those that come through the proxy it says
-    /// that it is at `proxy`.
-    pub async fn start(directory: &Path, log: &Path, proxy: u16) -> Self {
+    /// Makes one with its data in `directory`, which is made, and starts it. To those that come through one of these proxies
+    /// it says that it is there: it tells its clients where to go, so each proxy has a listener of its own.
+    pub async fn start(directory: &Path, log: &Path, proxies: &[u16]) -> Self {
         fs::create_dir_all(directory).expect("a directory");
-        let (port, behind, settings) = (free_port(), free_port(), directory.join("server.properties"));
+        let (port, controller, settings) = (free_port(), free_port(), directory.join("server.properties"));
+        let behind: BTreeMap<_, _> = proxies.iter().map(|proxy| (*proxy, free_port())).collect();
         let template = fs::read_to_string(format!("{TEMPLATES}/server.properties.in")).expect("the broker's settings");
         let ours = ["listeners", "advertised.listeners", "listener.security.protocol.map"];
         let kept = template.lines().filter(|line| line.split_once('=').is_none_or(|(name, _)| !ours.contains(&name)));
-        let text = kept.collect::<Vec<_>>().join("\n") + MORE;
-        let text = text.replace("@PORT@", &port.to_string()).replace("@BEHIND@", &behind.to_string());
-        let text = text.replace("@PROXY@", &proxy.to_string()).replace("@CONTROLLER_PORT@", &free_port().to_string());
+        let text = kept.collect::<Vec<_>>().join("\n") + MORE + &listeners(port, controller, &behind);
+        let text = text.replace("@CONTROLLER_PORT@", &controller.to_string());
         let data = directory.join("data");
         fs::write(&settings, text.replace("@DATA_DIR@", &data.to_string_lossy())).expect("the broker's settings");
         let mut server = Self { daemon: Daemon::new(log), port, behind, settings, jars: jars() };
@@ -71,10 +71,14 @@ impl KafkaServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The address that the proxy has to reach.
+    /// The address that the proxy at this port has to reach.
+    ///
+    /// # Panics
+    ///
+    /// When it was not started with such a proxy.
     #[must_use]
-    pub fn behind(&self) -> String {
-        format!("127.0.0.1:{}", self.behind)
+    pub fn behind(&self, proxy: u16) -> String {
+        format!("127.0.0.1:{}", self.behind[&proxy])
     }
 
     /// Ends it as `kill -9` does.
@@ -114,6 +118,19 @@ impl KafkaServer {
         command.arg(format!("-Dlog4j2.configurationFile={TEMPLATES}/log4j2.properties"));
         command
     }
+}
+
+/// The settings of its listeners: one that is reached directly, one for the controller, one behind each proxy.
+fn listeners(port: u16, controller: u16, behind: &BTreeMap<u16, u16>) -> String {
+    let mut listeners = format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}");
+    let mut advertised = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}");
+    let mut protocols = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    for (proxy, behind) in behind {
+        let _ = write!(listeners, ",PROXIED{proxy}://127.0.0.1:{behind}");
+        let _ = write!(advertised, ",PROXIED{proxy}://127.0.0.1:{proxy}");
+        let _ = write!(protocols, ",PROXIED{proxy}:PLAINTEXT");
+    }
+    format!("{listeners}\n{advertised}\n{protocols}\n")
 }
 
 /// The broker's jars, where `deploy/backends` keeps them: the newest, should there be several.

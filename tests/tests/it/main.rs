@@ -13,6 +13,7 @@ mod lanes;
 mod live;
 mod oracle;
 mod parking;
+mod parted;
 mod payments;
 mod projector;
 mod readme;

@@ -106,9 +106,9 @@ async fn two_projectors_rebuild_while_users_are_erased_and_orders_placed() {
     let stack = Stack::start(Plan { projectors: 2, projector_environment: environment, ..Plan::default() }).await;
     let (client, database) = (stack.client(), stack.database.url.clone());
     let mut load = Load::begin(&client, 63, 6).await;
-    load.accepts(100).await;
+    load.accepts(60).await;
     let mut users = Vec::new();
-    for number in 0..24 {
+    for number in 0..10 {
         let user = Uuid::now_v7();
         let body = json!({"name": format!("Zoe {number}"), "email": format!("zoe.{}@example.org", user.simple())});
         client

@@ -11,7 +11,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
 };
 use tracing::{debug, warn};
 use uuid::Uuid;
@@ -140,9 +140,12 @@ impl Publisher {
             crash_point("relay-committed");
             return Ok(());
         };
-        // Only an error that asks for an abort leaves no doubt; after any other the cursor in Kafka must be read.
+        // Only an error that asks for an abort leaves no doubt; after any other the cursor in Kafka must be read. Records whose
+        // fate is not known have sequence numbers that the broker may have seen or not: what the same producer sends next
+        // would be refused or, worse, taken for a repetition.
         let abortable = match &error {
             KafkaError::Transaction(transaction) => transaction.txn_requires_abort(),
+            KafkaError::Flush(_) => false,
             _ => true,
         };
         if abortable && self.abort().is_ok() { Err(PublishError::Aborted(error)) } else { Err(PublishError::Lost(error)) }
@@ -166,9 +169,9 @@ impl Publisher {
         Ok(())
     }
 
+    /// Aborts the transaction once the fate of all records is known. Nothing is purged: that leaves a gap in the sequence
+    /// numbers, which the broker refuses, and each refusal costs as long as a drain may take.
     fn abort(&self) -> Result<(), KafkaError> {
-        // What is still on its way would have its end reported first, and nobody but us takes those reports.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
         self.drain()?;
         self.producer.abort_transaction(REQUEST_TIMEOUT)
     }

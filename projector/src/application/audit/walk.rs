@@ -12,7 +12,7 @@ use super::{
 use crate::{
     application::status::Partitions,
     outbound::{command_service::CommandService, redis::RedisStore},
-    projections::{OrderProjection, ProductProjection, UserProjection},
+    projections::{OrderProjection, PaymentProjection, ProductProjection, UserProjection},
 };
 
 /// Entries that one step looks at, about.
@@ -73,6 +73,7 @@ impl Walk {
                 Context::Users => place.step::<UserProjection>(sides, generation, self.at).await?,
                 Context::Products => place.step::<ProductProjection>(sides, generation, self.at).await?,
                 Context::Orders => place.step::<OrderProjection>(sides, generation, self.at).await?,
+                Context::Payments => place.step::<PaymentProjection>(sides, generation, self.at).await?,
             };
             found.extend(step.orphans.into_iter().map(|orphan| Found { context, generation, partition, orphan }));
             self.at = step.cursor;

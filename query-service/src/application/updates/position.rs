@@ -61,7 +61,8 @@ impl Positions {
         let latest = self.followed.values().flat_map(|followed| &followed.told).map(|id| id.millis).max().unwrap_or(0);
         let back = |id: &EntryId| match *id == EntryId::default() {
             true => (0, 0),
-            false => (1 + latest - id.millis, id.seq),
+            // No sum of these goes past the end for a position that was decoded, nor for any that Redis' clock gives.
+            false => ((latest - id.millis).saturating_add(1), id.seq),
         };
         let wire = |(context, followed): (&Context, &Followed)| {
             (*context, followed.generation, followed.told.iter().map(back).collect())
@@ -209,6 +210,14 @@ mod tests {
         assert_eq!(positions.follows(Context::Orders, Generation { number: 8, ..ORDERS }), Some(false));
         assert_eq!(positions.follows(Context::Orders, Generation { partitions: 4, ..ORDERS }), Some(false));
         assert_eq!(positions.follows(Context::Products, ORDERS), None);
+    }
+
+    #[test]
+    fn times_at_the_end_of_the_scale_are_taken() {
+        let mut positions = Positions::default();
+        let told = vec![EntryId { millis: u64::MAX, seq: u64::MAX }, EntryId { millis: 1, seq: 0 }];
+        positions.begin(Context::Orders, Generation { number: u32::MAX, partitions: 2, projection: 1 }, told);
+        assert_eq!(Positions::decode(&positions.encode()).unwrap(), positions);
     }
 
     #[test]

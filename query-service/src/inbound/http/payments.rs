@@ -30,8 +30,8 @@ pub(super) fn routes() -> Routes<Api> {
 async fn payment(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
     let sight = owned_by_or_shop(&caller);
     let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.link, Context::Payments, id, sight, freshness).await,
-        None => reading::view(&api.link, Context::Payments, id, sight).await,
+        Some(freshness) => reading::view_at_least(&api.0.link, Context::Payments, id, sight, freshness).await,
+        None => reading::view(&api.0.link, Context::Payments, id, sight).await,
     };
     respond::view(outcome, wanted)
 }
@@ -52,8 +52,8 @@ async fn payments_of(
 ) -> Result<Response, Problem> {
     let limit = paging::limit(query.limit)?;
     if !is_shop(&caller) {
-        reading::view(&api.link, Context::Orders, order, owned_by_or_shop(&caller)).await?;
+        reading::view(&api.0.link, Context::Orders, order, owned_by_or_shop(&caller)).await?;
     }
     let listing = Listing::PaymentsOf(order);
-    Ok(respond::page(&lists::page(&api.link, &listing, query.cursor.as_deref(), limit).await?))
+    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
 }

@@ -1,12 +1,16 @@
 //! Server-sent events: any stream of updates as an answer that does not end by itself.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use metrics::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use service_kit::auth::Principal;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::{
@@ -25,6 +29,9 @@ const NO: HeaderValue = HeaderValue::from_static("no");
 /// A comment: proves that both ends are there, and means nothing.
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
+/// The last event of a stream whose caller's token is not taken any more. It has no id: what comes next is what would have.
+const EXPIRED: Bytes = Bytes::from_static(b"event: end\ndata: {\"cause\":\"token-expired\"}\n\n");
+
 /// What all streams of a process share. Cloning shares it.
 #[derive(Clone)]
 pub(super) struct Streams {
@@ -37,6 +44,8 @@ pub(super) struct Streams {
 /// A place for one stream, given back when it is dropped.
 pub(super) struct Place {
     streams: Streams,
+    /// Until the caller's token is refused.
+    token: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -47,14 +56,15 @@ impl Streams {
         Self { places, heartbeat, stopping, open: metrics::gauge!("orderflow_update_streams") }
     }
 
-    /// Takes a place, to be done before anything is asked of Redis.
-    pub(super) fn place(&self) -> Result<Place, QueryError> {
+    /// Takes a place for this caller, to be done before anything is asked of Redis.
+    pub(super) fn place(&self, caller: &Principal) -> Result<Place, QueryError> {
         if self.stopping.is_cancelled() {
             return Err(QueryError::NoMoreStreams);
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueryError::NoMoreStreams)?;
         self.open.increment(1);
-        Ok(Place { streams: self.clone(), _permit: permit })
+        let token = Box::pin(tokio::time::sleep(caller.time_left().unwrap_or(Duration::MAX)));
+        Ok(Place { streams: self.clone(), token, _permit: permit })
     }
 }
 
@@ -74,23 +84,32 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, QueryEr
 struct Open<U> {
     place: Place,
     updates: U,
+    has_expired: bool,
 }
 
 impl<U: Updates> Open<U> {
     async fn frame(&mut self) -> Option<Bytes> {
-        let streams = &self.place.streams;
+        if self.has_expired {
+            return None;
+        }
+        let Place { streams, token, .. } = &mut self.place;
         tokio::select! {
             biased;
             () = streams.stopping.cancelled() => None,
+            () = token => {
+                self.has_expired = true;
+                Some(EXPIRED)
+            }
             update = self.updates.next() => update.as_ref().map(frame),
             () = tokio::time::sleep(streams.heartbeat) => Some(HEARTBEAT),
         }
     }
 }
 
-/// The answer that these updates are sent in, each as soon as it is there and the client has taken those before it.
+/// The answer that these updates are sent in, each as soon as it is there and the client has taken those before it. It ends
+/// when the caller would be refused: whoever comes again needs another token.
 pub(super) fn response(place: Place, updates: impl Updates) -> Response {
-    let open = Open { place, updates };
+    let open = Open { place, updates, has_expired: false };
     let frames = futures::stream::unfold(open, async |mut open| {
         let frame = open.frame().await?;
         Some((Ok::<_, Infallible>(frame), open))

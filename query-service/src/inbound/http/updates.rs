@@ -26,7 +26,7 @@ async fn of_order(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let from = sse::last_event_id(&headers)?.map(OrderPosition::decode).transpose()?;
-    let place = api.0.streams.place()?;
+    let place = api.0.streams.place(&caller)?;
     let sight = move |owner| owned_by_or_shop(&caller)(owner);
     let updates = OrderUpdates::open(api.0.link.clone(), id, sight, from).await?;
     Ok(sse::response(place, updates))
@@ -39,12 +39,17 @@ struct ChangesQuery {
 }
 
 /// What changes from now on, anywhere.
-async fn changes(State(api): State<Api>, Query(query): Query<ChangesQuery>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn changes(
+    State(api): State<Api>,
+    caller: Principal,
+    Query(query): Query<ChangesQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let filter = match query.types {
         Some(types) => Filter::parse(&types).map_err(|error| Problem::invalid_parameter("types", error.to_string()))?,
         None => Filter::ALL,
     };
     let from = sse::last_event_id(&headers)?.map(Positions::decode).transpose()?;
-    let place = api.0.streams.place()?;
+    let place = api.0.streams.place(&caller)?;
     Ok(sse::response(place, ChangeUpdates::open(api.0.feed.clone(), filter, from).await?))
 }

@@ -106,17 +106,24 @@ pub(crate) fn by_stream<'e>(events: impl IntoIterator<Item = &'e Event>) -> Hash
 impl Shop {
     /// Opens a stream, after the event with this id if there is one.
     pub(crate) async fn follow(&self, path: &str, token: &str, last: &str) -> Stream {
+        self.try_follow(path, token, last).await.unwrap_or_else(|status| panic!("{path}: {status}"))
+    }
+
+    /// The same, or the status of the refusal.
+    pub(crate) async fn try_follow(&self, path: &str, token: &str, last: &str) -> Result<Stream, u16> {
         let mut request = self.http.get(format!("{}{path}", self.address)).bearer_auth(token);
         if !last.is_empty() {
             request = request.header("Last-Event-ID", last);
         }
         let response = request.send().await.unwrap();
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(response.status(), 200, "{path}");
+        if response.status() != 200 {
+            return Err(response.status().as_u16());
+        }
         assert_eq!(header("content-type").as_deref(), Some("text/event-stream"));
         assert_eq!(header("cache-control").as_deref(), Some("no-store"));
         assert_eq!(header("x-accel-buffering").as_deref(), Some("no"));
-        Stream { response, received: String::new() }
+        Ok(Stream { response, received: String::new() })
     }
 
     /// Writes one chunk of changes to the log of the first one's slot; at most `keep` entries stay.

@@ -1,0 +1,3 @@
+//! Orders that fulfil themselves: the order saga.
+
+pub mod domain;

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
-    Money, OrderId, ProductId, Quantity, ReturnId,
+    Money, OrderId, ProductId, ReturnId,
     orders::{Fulfilment, OrderPlaced},
     text::{PaymentMethod, Reason},
 };
@@ -72,8 +72,8 @@ pub struct UnderWay {
 /// What an order needs of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
-    /// How many pieces, of all lines together.
-    pub quantity: Quantity,
+    /// How many pieces, of all lines together: perhaps more than anything holds.
+    pub quantity: u64,
     /// How far that is.
     pub state: StockState,
 }
@@ -129,15 +129,12 @@ impl Saga {
         }
         let mut stock: BTreeMap<ProductId, Stock> = BTreeMap::new();
         for line in &placed.lines {
-            let wanted = Stock { quantity: line.quantity, state: StockState::Wanted };
-            stock
-                .entry(line.product_id)
-                .and_modify(|stock| stock.quantity = stock.quantity.saturating_add(line.quantity))
-                .or_insert(wanted);
+            let wanted = Stock { quantity: line.quantity.get().into(), state: StockState::Wanted };
+            stock.entry(line.product_id).and_modify(|stock| stock.quantity += u64::from(line.quantity.get())).or_insert(wanted);
         }
         Some(Self {
             order_id,
-            total: Money { amount: placed.total, currency: placed.currency },
+            total: Money { minor: placed.total, currency: placed.currency },
             method: placed.payment_method.clone(),
             stock,
             payment: Payment::None,
@@ -195,7 +192,9 @@ impl Saga {
     pub fn stage(&self) -> Stage {
         match self {
             Self { under_way: Some(UnderWay { refused: Some(_), .. }), .. } => Stage::Stuck,
-            Self { ending: Some(_), under_way: None, order: OrderState::Cancelled, .. } if self.back().is_none() => Stage::Cancelled,
+            Self { ending: Some(_), under_way: None, order: OrderState::Cancelled, .. } if self.back().is_none() => {
+                Stage::Cancelled
+            }
             Self { ending: Some(_), .. } => Stage::Ending,
             Self { order: OrderState::Shipped, .. } if self.under_way.is_none() && self.forth().is_none() => Stage::Fulfilled,
             Self { order: OrderState::Confirmed, under_way: None, .. } => Stage::Confirmed,

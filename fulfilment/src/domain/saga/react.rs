@@ -103,7 +103,7 @@ impl Saga {
             OrderEvent::Shipped(_) | OrderEvent::Delivered(_) => self.order = OrderState::Shipped,
             OrderEvent::Returned(returned) => {
                 if !self.refunded.contains(&returned.return_id) {
-                    let refund = Money { amount: returned.refund, currency: self.total.currency };
+                    let refund = Money { minor: returned.refund, currency: self.total.currency };
                     self.refunds.insert(returned.return_id, refund);
                 }
             }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A catch-up that takes longer stands still.
-const BOUND: Duration = Duration::from_secs(180);
+const BOUND: Duration = Duration::from_secs(900);
 
 const WHAT: &str = "the projector from an empty Redis, all read models, orders of two lines";
 

@@ -1,6 +1,6 @@
 //! Slots that the topic can't fill, because it does not reach back: they are filled from the event store.
 
-use events::Context;
+use events::{Context, RecordedEvent};
 use read_model::Filling;
 
 use super::{
@@ -11,6 +11,13 @@ use super::{
     rebuild::{act, building, differences, holds, pointers},
     world::{World, eventually, generation, interleaved, order},
 };
+
+/// The store has more events, and so has the topic.
+fn happen(world: &World, commands: &CommandService, events: &mut Vec<RecordedEvent>, more: Vec<RecordedEvent>) {
+    commands.knows(&more);
+    world.write(Context::Orders, &more);
+    events.extend(more);
+}
 
 /// How far the slots of orders are filled, as far as they are.
 fn filling(world: &World) -> Vec<Filling> {
@@ -96,10 +103,7 @@ fn an_event_that_kills_the_process_while_a_slot_is_filled_is_parked() {
     assert_eq!(letters.len(), 4);
     assert_eq!(letters[0].header("dl_cause"), "handling it ended the process 3 times");
     let mut known: Vec<_> = events.iter().filter(|event| event.stream_id != stream).cloned().collect();
-    let more = order(10);
-    commands.knows(&more);
-    world.write(Context::Orders, &more);
-    known.extend(more);
+    happen(&world, &commands, &mut known, order(10));
     eventually("the topic goes on", || {
         let slot = world.slot(Context::Orders, known.last().unwrap().stream_id);
         redis::cmd("EXISTS").arg(slot.view(known.last().unwrap().stream_id)).query::<bool>(&mut world.redis()).unwrap()
@@ -112,28 +116,21 @@ fn a_kept_generation_that_the_topic_has_left_behind_is_filled_in_place() {
     let world = World::new();
     let (commands, url) = CommandService::start(&world);
     let settings = [("COMMAND_SERVICE_URL", url.as_str())];
-    let mut events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
-    commands.knows(&events);
-    world.write(Context::Orders, &events);
+    let mut events = Vec::new();
+    happen(&world, &commands, &mut events, interleaved(&(0..20).map(order).collect::<Vec<_>>()));
     let projector = Projector::start_with(&world, &settings);
     assert_equals_fold(&world, events.len(), &events);
     act(&projector, "build");
     eventually("it catches up", || building(&projector)["caught_up"] == true);
     act(&projector, "pause");
     eventually("it stands still", || projector.log().contains("a generation is not fed any more"));
-    let more = interleaved(&(20..40).map(order).collect::<Vec<_>>());
-    commands.knows(&more);
-    world.write(Context::Orders, &more);
-    events.extend(more);
+    happen(&world, &commands, &mut events, interleaved(&(20..40).map(order).collect::<Vec<_>>()));
     holds(&world, 1, &events);
     world.delete_records(Context::Orders);
     act(&projector, "build");
     eventually("it catches up again", || building(&projector)["caught_up"] == true);
     holds(&world, 2, &events);
-    let more = order(41);
-    commands.knows(&more);
-    world.write(Context::Orders, &more);
-    events.extend(more);
+    happen(&world, &commands, &mut events, order(41));
     holds(&world, 1, &events);
     holds(&world, 2, &events);
     projector.stop();
@@ -144,16 +141,12 @@ fn what_is_read_is_built_anew_when_the_topic_has_left_it_behind() {
     let world = World::new();
     let (commands, url) = CommandService::start(&world);
     let settings = [("COMMAND_SERVICE_URL", url.as_str())];
-    let mut events = interleaved(&(0..20).map(order).collect::<Vec<_>>());
-    commands.knows(&events);
-    world.write(Context::Orders, &events);
+    let mut events = Vec::new();
+    happen(&world, &commands, &mut events, interleaved(&(0..20).map(order).collect::<Vec<_>>()));
     let projector = Projector::start_with(&world, &settings);
     assert_equals_fold(&world, events.len(), &events);
     projector.stop();
-    let more = interleaved(&(20..40).map(order).collect::<Vec<_>>());
-    commands.knows(&more);
-    world.write(Context::Orders, &more);
-    events.extend(more);
+    happen(&world, &commands, &mut events, interleaved(&(20..40).map(order).collect::<Vec<_>>()));
     world.delete_records(Context::Orders);
     let projector = Projector::start_with(&world, &settings);
     eventually("it is replaced", || pointers(&world).live.is_some_and(|live| live.number == 2));

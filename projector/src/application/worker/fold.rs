@@ -342,7 +342,6 @@ fn read<'m>(message: &'m BorrowedMessage<'m>) -> Record<'m> {
     Record { message, envelope }
 }
 
-/// The stream of a record, where its headers say.
 /// The event, unless it was dealt with before this chunk.
 fn decode<P: Projection>(chunk: &Chunk<P>, record: &Record<'_>) -> Option<Result<P::Event, DecodeError>> {
     let envelope = record.envelope.as_ref().ok()?;

@@ -36,8 +36,7 @@ impl<P: Projection> Worker<P> {
         let (stream, described) = (orphan.stream, orphan.described(self.partition));
         // Counters are recounted by this list.
         let is_counted_by = matches!(&orphan.held, Held::Entry { list, .. } if P::COUNTED_BY == Some(list.as_str()));
-        let (events, at) = self.progress;
-        let changes = Changes { offset: self.offset, events, at, orphans: vec![orphan], ..Changes::default() };
+        let changes = Changes { orphans: vec![orphan], ..self.nothing(self.offset, self.goal) };
         self.write(changes, Vec::new()).await?;
         divergent(self.context, Kind::Orphan, 1);
         tracing::error!(parent: &self.span, stream.id = %stream, kind = Kind::Orphan.name(), described, "an orphan: taken out");

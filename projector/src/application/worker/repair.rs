@@ -135,8 +135,7 @@ impl<P: Projection> Worker<P> {
     /// What leads from what Redis has to what the store says.
     pub(super) fn difference(&self, stream: StreamId, kind: Kind, examination: &Examination<P>) -> Result<Changes, Interrupted> {
         let Examination { truth, sight, found, entries, owned, .. } = examination;
-        let (events, at) = self.progress;
-        let mut changes = Changes { offset: self.offset, events, at, ..Changes::default() };
+        let mut changes = self.nothing(self.offset, self.goal);
         let right = truth.entries();
         for (entry, is_there) in entries.iter().zip(&sight.entries) {
             if *is_there && !right.contains(entry) {

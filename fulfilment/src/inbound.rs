@@ -1,0 +1,4 @@
+//! How orders' events and people reach it.
+
+pub mod events;
+pub mod http;

@@ -1,0 +1,4 @@
+//! Where its state is, and whom it asks.
+
+pub mod command_service;
+pub mod postgres;

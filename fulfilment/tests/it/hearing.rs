@@ -1,0 +1,92 @@
+//! What sagas make of what happened to their orders.
+
+use events::{
+    OrderId,
+    orders::{Fulfilment, OrderCancelled, OrderConfirmed},
+};
+use fulfilment::{domain::saga::Step, outbound::postgres::Unreadable};
+use uuid::Uuid;
+
+use crate::world::{ANN, LANTERN, PATIENT, World, heard, placed, reason};
+
+#[tokio::test]
+async fn an_order_begins_with_its_first_step_and_a_timer() {
+    let world = World::new(PATIENT).await;
+    let order = world.place().await;
+    let view = world.view(order).await;
+    assert_eq!((view.stage.as_str(), view.user_id(), view.stock.len()), ("running", Some(ANN), 2));
+    assert!(view.payment_until.is_some());
+    // Whoever wrote it may have died at once: what is to be done is stored with the state.
+    let task = world.beside(PATIENT).await.take(10).await.unwrap().remove(0);
+    assert_eq!((task.order_id, task.step, task.attempt), (order, Step::Reserve(LANTERN), 1));
+    assert_eq!(task.key, format!("{}:reserve:{}", order.0.simple(), LANTERN.0.simple()));
+    assert!(task.traceparent.is_some());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_again_changes_nothing() {
+    let world = World::new(PATIENT).await;
+    let order = world.place().await;
+    world.done(Step::Reserve(LANTERN)).await;
+    let next = world.take().await;
+    world.hear(order, 1, placed(Fulfilment::Managed)).await;
+    let both = [heard(order, 1, placed(Fulfilment::Managed)), heard(order, 2, OrderConfirmed {}.into())];
+    for _ in 0..2 {
+        world.store.hear(&both, None).await.unwrap();
+    }
+    assert!(world.store.take(10).await.unwrap().is_empty(), "the step under way is not given out twice: {next:?}");
+    assert_eq!(world.view(order).await.stage, "running");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_whole_life_in_one_batch_is_heard_in_its_order() {
+    let world = World::new(PATIENT).await;
+    let order = OrderId(Uuid::now_v7());
+    let cancelled = OrderCancelled { reason: reason("changed my mind") };
+    let life = [heard(order, 1, placed(Fulfilment::Managed)), heard(order, 2, cancelled.into())];
+    world.store.hear(&life, None).await.unwrap();
+    let view = world.view(order).await;
+    assert_eq!((view.stage.as_str(), view.ending.unwrap().name, view.payment_until), ("ending", "cancelled", None));
+    // It was asked for before the end was heard: it is asked for, and undone then.
+    world.done(Step::Reserve(LANTERN)).await;
+    world.done(Step::Release(LANTERN)).await;
+    assert_eq!(world.view(order).await.stage, "cancelled");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn orders_of_other_systems_and_of_earlier_times_are_left_alone() {
+    let world = World::new(PATIENT).await;
+    let (external, early) = (OrderId(Uuid::now_v7()), OrderId(Uuid::now_v7()));
+    world.hear(external, 1, placed(Fulfilment::External)).await;
+    world.hear(external, 2, OrderConfirmed {}.into()).await;
+    let placed = heard(early, 1, placed(Fulfilment::Managed));
+    let later = placed.recorded_at + chrono::TimeDelta::seconds(1);
+    world.store.hear(&[placed], Some(later)).await.unwrap();
+    for order in [external, early] {
+        assert!(world.store.view(order).await.unwrap().is_none());
+    }
+    assert!(world.store.take(10).await.unwrap().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_once() {
+    let world = World::new(PATIENT).await;
+    let unreadable = Unreadable { topic: "orders", partition: 1, offset: 7, key: Some(b"k"), cause: "broken" };
+    for _ in 0..2 {
+        world.store.keep(unreadable).await.unwrap();
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn two_services_share_a_database() {
+    let world = World::new(PATIENT).await;
+    // Opening again migrates nothing, in whatever search path another service's connections have.
+    world.beside(PATIENT).await.ping().await.unwrap();
+    world.place().await;
+    world.end().await;
+}

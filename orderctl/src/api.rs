@@ -33,6 +33,9 @@ pub struct Connection {
     /// A projector, whichever
     #[arg(long, env, default_value = "http://127.0.0.1:8082", value_name = "URL")]
     projector_url: String,
+    /// Fulfilment
+    #[arg(long, env, default_value = "http://127.0.0.1:8083", value_name = "URL")]
+    fulfilment_url: String,
     #[command(flatten)]
     signing: Signing,
     /// A token to call with, instead of minting one
@@ -68,6 +71,8 @@ pub enum Service {
     Query,
     /// The read side's writer, for dead letters.
     Projector,
+    /// Fulfilment, for sagas.
+    Fulfilment,
 }
 
 /// A connected caller. Cheap to clone.
@@ -77,6 +82,7 @@ pub struct Api {
     command_url: String,
     query_url: String,
     projector_url: String,
+    fulfilment_url: String,
     token: String,
 }
 
@@ -128,6 +134,7 @@ impl Api {
             command_url: base(&connection.command_url),
             query_url: base(&connection.query_url),
             projector_url: base(&connection.projector_url),
+            fulfilment_url: base(&connection.fulfilment_url),
             token,
         })
     }
@@ -138,6 +145,7 @@ impl Api {
             Service::Command => &self.command_url,
             Service::Query => &self.query_url,
             Service::Projector => &self.projector_url,
+            Service::Fulfilment => &self.fulfilment_url,
         };
         format!("{base}{path}")
     }
@@ -164,6 +172,12 @@ impl Api {
         let request = self.request(Method::POST, Service::Command, path).header("idempotency-key", key).json(body);
         let response = request.send().await.map_err(|error| self.unreachable(Service::Command, error))?;
         Self::document(response, path).await
+    }
+
+    /// Posts a document, and gives the answer's.
+    pub async fn post(&self, service: Service, path: &str, body: &Value) -> Result<Value> {
+        let response = self.request(Method::POST, service, path).json(body).send().await;
+        Self::document(response.map_err(|error| self.unreachable(service, error))?, path).await
     }
 
     async fn document(response: reqwest::Response, path: &str) -> Result<Value> {
@@ -218,6 +232,7 @@ impl Api {
             Service::Command => "command service",
             Service::Query => "query service",
             Service::Projector => "projector",
+            Service::Fulfilment => "fulfilment service",
         };
         let url = self.url(service, "");
         anyhow::Error::new(error).context(format!("the {name} does not answer at {url}: is the stack up? `make up` starts it"))

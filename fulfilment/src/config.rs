@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use events::Context;
-use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
+use service_kit::{
+    config::{CommonConfig, ConfigError, Secret, ServiceConfig},
+    registry::RegistryConfig,
+};
 
-use crate::outbound::postgres::Patience;
+use crate::outbound::{postgres::Patience, provider::ProviderConfig};
 
 /// What is left of a lease when an attempt has ended, for storing its outcome.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -21,6 +24,14 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub common: CommonConfig,
+
+    /// How it finds the command services, and others find it.
+    #[command(flatten)]
+    pub registry: RegistryConfig,
+
+    /// The payment provider.
+    #[command(flatten)]
+    pub provider: ProviderConfig,
 
     /// Postgres: `postgres://user:password@host:port/database`. Its own schema there is `fulfilment`.
     #[arg(long, env)]
@@ -46,20 +57,12 @@ pub struct Config {
     #[arg(long, env, default_value_t = 10, value_parser = clap::value_parser!(u64).range(6..=1800))]
     pub session_timeout: u64,
 
-    /// Command services, `http://host:port,http://host:port`. Each command goes to one that takes it.
-    #[arg(long, env, default_value = "http://127.0.0.1:8080", value_delimiter = ',')]
-    pub command_url: Vec<String>,
-
-    /// The payment provider, `http://host:port`.
-    #[arg(long, env)]
-    pub payment_provider_url: String,
-
     /// Seconds from an order's placement until its payment has to be authorised.
     #[arg(long, env, default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
     pub payment_timeout: u64,
 
     /// Seconds that one attempt at a step may take. A step that a killed instance had begun is taken again 3 s later.
-    #[arg(long, env, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, env, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub step_timeout: u64,
 
     /// Attempts at a step without a definite answer, before it waits for a person: by default for about an hour.
@@ -91,11 +94,11 @@ impl ServiceConfig for Config {
                 return Err(ConfigError::new(name, "must not be empty"));
             }
         }
-        if !self.command_url.iter().all(|url| url.starts_with("http://")) {
-            return Err(ConfigError::new("COMMAND_URL", "must be http:// URLs, separated by commas"));
-        }
-        if !["http://", "https://"].iter().any(|scheme| self.payment_provider_url.starts_with(scheme)) {
-            return Err(ConfigError::new("PAYMENT_PROVIDER_URL", "must be an http:// or https:// URL"));
+        self.registry.validate()?;
+        self.provider.settings()?;
+        if self.registry.registry_url.is_none() && self.registry.services.is_none() {
+            let problem = "give it, or SERVICES (command-service=http://HOST:PORT): the command services are found by it";
+            return Err(ConfigError::new("REGISTRY_URL", problem));
         }
         Ok(())
     }

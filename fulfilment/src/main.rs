@@ -11,11 +11,17 @@ use fulfilment::{
     },
     outbound::{command_service::CommandService, postgres::Store, provider::HttpProvider},
 };
-use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+use service_kit::{
+    auth::Verifier, breaker, config, health::Health, instances::Instances, registry::Registration, server::Server,
+    shutdown::Shutdown, telemetry,
+};
 use tokio::sync::Notify;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What command services are registered as.
+const COMMANDS: &str = "command-service";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -26,8 +32,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let opening = Store::open(config.database_url.expose(), config.patience());
     let Some(store) = shutdown.unless_begun(opening).await else { return Ok(shutdown.begun().await.finish()) };
     let store = store?;
-    let commands = CommandService::new(&config.command_url, secret.clone())?;
-    let provider = HttpProvider::new(&config.payment_provider_url)?;
+    let registry = config.registry.open(None)?;
+    let instances = Instances::new(COMMANDS, registry.watch(COMMANDS), breaker::Settings::default());
+    let commands = CommandService::new(instances, secret.clone())?;
+    let provider = HttpProvider::new(config.provider.settings()?)?;
 
     let server = Server::bind(&config.common).await?;
     let due = Arc::new(Notify::new());
@@ -35,7 +43,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let health = checks(Health::new(shutdown.token()), &store, &status);
     let api = Api { store: store.clone(), due: Arc::clone(&due) };
     let verifier = Arc::new(Verifier::new(&secret));
+    let instance = config.registry.instance("fulfilment", env!("CARGO_PKG_VERSION"), Vec::new(), server.local_addr());
     let serving = server.start(http::routes().operations(&health, &metrics).into_router(api, verifier), &shutdown);
+
+    let registration = Registration::start(registry, instance, &health, shutdown.token());
 
     let steps = usize::from(config.steps_at_once);
     let taker = Taker::new(commands, provider);
@@ -53,6 +64,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let reading = tokio::spawn(reading);
 
     let mut drain = shutdown.begun().await;
+    drain.step("registry", registration.finished()).await;
     drain.step("events", reading).await;
     drain.step("timers", timing).await;
     drain.step("steps", executing).await;

@@ -2,3 +2,4 @@
 
 pub mod command_service;
 pub mod postgres;
+pub mod provider;

@@ -4,7 +4,7 @@
 
 mod payment;
 
-use events::{OrderId, ProductId, Quantity, text::Reason};
+use events::{Context, ProductId, Quantity, text::Reason};
 use serde_json::{Value, json};
 
 use super::{
@@ -60,7 +60,7 @@ impl<P: PaymentProvider> Taker<P> {
             "order_id": task.order_id,
             "quantity": quantity,
         });
-        match self.send(task, format!("/v1/products/{product}/reservations"), Some(&task.key), body).await? {
+        match self.send(task, Context::Products, format!("/{product}/reservations"), Some(&task.key), body).await? {
             Ok(()) => Ok(Tried::Done(None)),
             // Some other order's will end.
             Err((rule, detail)) if rule == "TooManyReservations" => Err(Unknown(detail)),
@@ -70,8 +70,8 @@ impl<P: PaymentProvider> Taker<P> {
 
     async fn end_reservation(&self, task: &Task, product: ProductId, verb: &str) -> Taken {
         let reservation = ids::reservation(task.order_id, product);
-        let path = format!("/v1/products/{product}/reservations/{reservation}/{verb}");
-        match self.send(task, path, Some(&task.key), json!({})).await? {
+        let path = format!("/{product}/reservations/{reservation}/{verb}");
+        match self.send(task, Context::Products, path, Some(&task.key), json!({})).await? {
             Ok(()) => Ok(Tried::Done(None)),
             // It was made, or this would not be asked: so it has ended.
             Err((rule, _)) if rule == "ReservationNotFound" => Ok(Tried::Done(None)),
@@ -80,7 +80,7 @@ impl<P: PaymentProvider> Taker<P> {
     }
 
     async fn confirm(&self, task: &Task) -> Taken {
-        match self.send(task, order(task.order_id, "confirm"), Some(&task.key), json!({})).await? {
+        match self.send(task, Context::Orders, format!("/{}/confirm", task.order_id), Some(&task.key), json!({})).await? {
             Ok(()) => Ok(Tried::Done(None)),
             Err((rule, _)) if is_past_confirming(&rule) => Ok(Tried::Done(None)),
             Err((_, detail)) => Ok(Tried::refused(&detail)),
@@ -89,7 +89,7 @@ impl<P: PaymentProvider> Taker<P> {
 
     async fn cancel(&self, task: &Task) -> Taken {
         let body = json!({ "reason": told(task.saga.ending.as_ref()) });
-        match self.send(task, order(task.order_id, "cancel"), Some(&task.key), body).await? {
+        match self.send(task, Context::Orders, format!("/{}/cancel", task.order_id), Some(&task.key), body).await? {
             Ok(()) => Ok(Tried::Done(None)),
             Err((rule, _)) if rule == "AlreadyCancelled" => Ok(Tried::Done(None)),
             Err((_, detail)) => Ok(Tried::refused(&detail)),
@@ -100,21 +100,18 @@ impl<P: PaymentProvider> Taker<P> {
     async fn send(
         &self,
         task: &Task,
+        context: Context,
         path: String,
         key: Option<&str>,
         body: Value,
     ) -> Result<Result<(), (String, String)>, Unknown> {
-        let command = Command { path, key, traceparent: task.traceparent.as_deref(), body };
+        let command = Command { context, path, key, traceparent: task.traceparent.as_deref(), body };
         match self.commands.send(&command).await {
             Ok(()) => Ok(Ok(())),
             Err(CommandError::Rule { rule, detail }) => Ok(Err((rule, detail))),
             Err(CommandError::Unknown(why)) => Err(Unknown(why)),
         }
     }
-}
-
-fn order(order: OrderId, verb: &str) -> String {
-    format!("/v1/orders/{order}/{verb}")
 }
 
 /// Somebody has confirmed it, and perhaps more than that.

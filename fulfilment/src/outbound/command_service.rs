@@ -1,19 +1,18 @@
 //! The write side over HTTP: commands, and what its answers mean to whoever has to know whether something was done.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use reqwest::{Client, Response, StatusCode};
+use events::Context;
+use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::{
     auth::{self, Role},
     config::Secret,
+    instances::{Blame, CallError, Instances, Repeat},
     trace::{TRACEPARENT, TraceContext},
 };
 
@@ -29,12 +28,14 @@ const SUBJECT: &str = "fulfilment";
 /// Enough of an answer to say what is wrong.
 const DETAIL: usize = 300;
 
-/// A command as it goes out.
+/// A command as it goes out. It may be sent any number of times, by its key or because the aggregate knows it.
 #[derive(Debug)]
 pub struct Command<'a> {
-    /// The path, from `/v1` on.
+    /// To which context.
+    pub context: Context,
+    /// The path behind `/v1/{context}`.
     pub path: String,
-    /// The idempotency key, where the aggregate itself does not know what it was told before.
+    /// The idempotency key, if it has one.
     pub key: Option<&'a str>,
     /// The trace that it is part of.
     pub traceparent: Option<&'a str>,
@@ -58,13 +59,23 @@ pub enum CommandError {
     Unknown(String),
 }
 
-/// A client of command services, of which each will do.
+/// A client of the command services that there are.
 pub struct CommandService {
     http: Client,
-    bases: Vec<String>,
-    turn: AtomicUsize,
+    instances: Instances,
     secret: Secret,
     token: Mutex<Option<(String, Instant)>>,
+}
+
+/// What one instance made of a command.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Answered(CommandError),
+    #[error("{0}")]
+    NotReached(reqwest::Error),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The problem that an answer carries.
@@ -76,52 +87,43 @@ struct Problem {
     rule: Option<String>,
 }
 
-/// What one instance made of a command.
-enum Attempt {
-    Settled(Result<(), CommandError>),
-    /// It has not got it, or has nothing to do with it: another one may.
-    Elsewhere(String),
-}
-
 impl CommandService {
-    /// A client of the command services at `bases`, which trust tokens signed with `secret`.
-    pub fn new(bases: &[String], secret: Secret) -> Result<Self, reqwest::Error> {
+    /// A client of these instances, which trust tokens signed with `secret`.
+    pub fn new(instances: Instances, secret: Secret) -> Result<Self, reqwest::Error> {
         let http = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).build()?;
-        let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
-        Ok(Self { http, bases, turn: AtomicUsize::new(0), secret, token: Mutex::default() })
+        Ok(Self { http, instances, secret, token: Mutex::default() })
     }
 
     /// Sends a command to one instance after the other, until one has an answer to it. `Ok` is that it was accepted, now or
     /// when it was sent before.
     pub async fn send(&self, command: &Command<'_>) -> Result<(), CommandError> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut why = "there is no command service".to_owned();
-        for offset in 0..self.bases.len() {
-            let base = &self.bases[first.wrapping_add(offset) % self.bases.len()];
-            match self.send_to(base, command).await {
-                Attempt::Settled(outcome) => return outcome,
-                Attempt::Elsewhere(cause) => why = cause,
-            }
-        }
-        Err(CommandError::Unknown(why))
+        let token = self.token().map_err(|error| CommandError::Unknown(format!("no token: {error}")))?;
+        let blame = |trouble: &Trouble| match trouble {
+            Trouble::Answered(_) => Blame::Answered,
+            Trouble::NotReached(_) => Blame::NotReached,
+            Trouble::Failed(_) => Blame::Failed,
+        };
+        let context = command.context.name();
+        let send = |base: String| self.send_to(base, &token, command);
+        self.instances.call(Some(context), Repeat::Failed, blame, send).await.map_err(|error| match error {
+            CallError::Failed { error: Trouble::Answered(answer), .. } => answer,
+            other => CommandError::Unknown(other.to_string()),
+        })
     }
 
-    async fn send_to(&self, base: &str, command: &Command<'_>) -> Attempt {
-        let token = match self.token() {
-            Ok(token) => token,
-            Err(error) => return Attempt::Settled(Err(CommandError::Unknown(format!("no token: {error}")))),
-        };
-        let trace = command.traceparent.and_then(|parent| parent.parse::<TraceContext>().ok());
+    async fn send_to(&self, base: String, token: &str, command: &Command<'_>) -> Result<(), Trouble> {
+        let Command { context, path, key, traceparent, body } = command;
+        let trace = traceparent.and_then(|parent| parent.parse::<TraceContext>().ok());
         let trace = trace.map_or_else(TraceContext::new, |parent| parent.child());
-        let request = self.http.post(format!("{base}{}", command.path)).bearer_auth(token).json(&command.body);
+        let request = self.http.post(format!("{base}/v1/{context}{path}")).bearer_auth(token).json(body);
         let mut request = request.header(TRACEPARENT, trace.to_string());
-        if let Some(key) = command.key {
-            request = request.header("idempotency-key", key);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", *key);
         }
         match request.send().await {
             Ok(response) => answered(response).await,
-            Err(error) if error.is_connect() => Attempt::Elsewhere(format!("no connection to {base}: {error}")),
-            Err(error) => Attempt::Settled(Err(CommandError::Unknown(format!("no answer from {base}: {error}")))),
+            Err(error) if error.is_connect() => Err(Trouble::NotReached(error)),
+            Err(error) => Err(Trouble::Failed(error.to_string())),
         }
     }
 
@@ -139,26 +141,21 @@ impl CommandService {
 }
 
 /// Only a rule of the domain says that something was not done. Everything else (a gateway's answer, a wrong token, an
-/// overload, a defect) says nothing about it.
-async fn answered(response: Response) -> Attempt {
+/// overload, a process that runs other contexts, a defect) says nothing about it.
+async fn answered(response: Response) -> Result<(), Trouble> {
     let status = response.status();
     if status.is_success() {
-        return Attempt::Settled(Ok(()));
+        return Ok(());
     }
     let body = response.bytes().await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     match problem.rule {
         Some(rule) if status.is_client_error() => {
-            Attempt::Settled(Err(CommandError::Rule { rule, detail: problem.detail }))
+            Err(Trouble::Answered(CommandError::Rule { rule, detail: problem.detail }))
         }
         _ => {
             let text: String = format!("{} {}", problem.title, problem.detail).trim().chars().take(DETAIL).collect();
-            let cause = format!("the command service answered {status}: {text}");
-            // It runs other contexts only.
-            if status == StatusCode::NOT_FOUND {
-                return Attempt::Elsewhere(cause);
-            }
-            Attempt::Settled(Err(CommandError::Unknown(cause)))
+            Err(Trouble::Failed(format!("it answered {status}: {text}")))
         }
     }
 }

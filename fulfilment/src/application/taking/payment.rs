@@ -1,7 +1,7 @@
 //! Steps about money. Each is recorded as asked for, asked of the provider, and its answer recorded: whoever dies in between
 //! leaves behind that it was asked for, and whoever comes next asks again under the same ids.
 
-use events::{Money, PaymentId, ReturnId, text::ProviderReference};
+use events::{Context, Money, PaymentId, ReturnId, text::ProviderReference};
 use serde_json::{Value, json};
 
 use super::{Taken, Taker, Unknown};
@@ -27,7 +27,7 @@ impl<P: PaymentProvider> Taker<P> {
             "amount": total,
             "method": method,
         });
-        match self.send(task, "/v1/payments".to_owned(), Some(&task.key), body).await? {
+        match self.ask(task, String::new(), body).await? {
             Ok(()) => {}
             // Nothing is set aside, and nothing will be.
             Err((rule, detail)) if rule == "AlreadyVoided" || rule == "AlreadyExpired" => return Ok(Tried::refused(&detail)),
@@ -36,13 +36,13 @@ impl<P: PaymentProvider> Taker<P> {
         }
         match self.provider.authorise(&provider_key(payment, attempt.0), total, method).await.map_err(unknown)? {
             Answer::Done(reference) => {
-                self.record(task, format!("/v1/payments/{payment}/authorise"), json!({ "attempt_id": attempt, "reference": reference }))
-                    .await?;
+                let body = json!({ "attempt_id": attempt, "reference": reference });
+                self.record(task, format!("/{payment}/authorise"), body).await?;
                 Ok(Tried::Done(Some(reference)))
             }
             Answer::Refused(reason) => {
-                self.record(task, format!("/v1/payments/{payment}/decline"), json!({ "attempt_id": attempt, "reason": reason }))
-                    .await?;
+                let body = json!({ "attempt_id": attempt, "reason": reason });
+                self.record(task, format!("/{payment}/decline"), body).await?;
                 Ok(Tried::Refused(reason))
             }
         }
@@ -55,11 +55,11 @@ impl<P: PaymentProvider> Taker<P> {
         let authorisation = known(task.authorisation.as_ref(), "authorisation")?;
         let (payment, capture) = (ids::payment(task.order_id), ids::capture(&task.key));
         let body = json!({ "capture_id": capture, "amount": task.saga.total });
-        if let Err((_, detail)) = self.send(task, format!("/v1/payments/{payment}/captures"), Some(&task.key), body).await? {
+        if let Err((_, detail)) = self.ask(task, format!("/{payment}/captures"), body).await? {
             return Ok(Tried::refused(&detail));
         }
         let answer = self.provider.capture(&provider_key(payment, capture.0), authorisation, task.saga.total).await;
-        self.answer(task, format!("/v1/payments/{payment}/captures/{capture}"), answer).await
+        self.answer(task, format!("/{payment}/captures/{capture}"), answer).await
     }
 
     pub(super) async fn void(&self, task: &Task) -> Taken {
@@ -69,7 +69,7 @@ impl<P: PaymentProvider> Taker<P> {
         let authorisation = known(task.authorisation.as_ref(), "authorisation")?;
         let (payment, void) = (ids::payment(task.order_id), ids::void(&task.key));
         let body = json!({ "void_id": void });
-        match self.send(task, format!("/v1/payments/{payment}/voids"), Some(&task.key), body).await? {
+        match self.ask(task, format!("/{payment}/voids"), body).await? {
             Ok(()) => {}
             // Nothing is set aside any more.
             Err((rule, _)) if ["AlreadyVoided", "AlreadyExpired", "AlreadyDeclined"].contains(&rule.as_str()) => {
@@ -78,7 +78,7 @@ impl<P: PaymentProvider> Taker<P> {
             Err((_, detail)) => return Ok(Tried::refused(&detail)),
         }
         let answer = self.provider.void(&provider_key(payment, void.0), authorisation).await;
-        self.answer(task, format!("/v1/payments/{payment}/voids/{void}"), answer).await
+        self.answer(task, format!("/{payment}/voids/{void}"), answer).await
     }
 
     pub(super) async fn refund(&self, task: &Task, returned: ReturnId) -> Taken {
@@ -89,11 +89,16 @@ impl<P: PaymentProvider> Taker<P> {
         let taken = known(task.capture.as_ref(), "capture")?;
         let (payment, refund) = (ids::payment(task.order_id), ids::refund(&task.key));
         let body = json!({ "refund_id": refund, "amount": amount });
-        if let Err((_, detail)) = self.send(task, format!("/v1/payments/{payment}/refunds"), Some(&task.key), body).await? {
+        if let Err((_, detail)) = self.ask(task, format!("/{payment}/refunds"), body).await? {
             return Ok(Tried::refused(&detail));
         }
         let answer = self.provider.refund(&provider_key(payment, refund.0), taken, amount).await;
-        self.answer(task, format!("/v1/payments/{payment}/refunds/{refund}"), answer).await
+        self.answer(task, format!("/{payment}/refunds/{refund}"), answer).await
+    }
+
+    /// Records that a step is asked for.
+    async fn ask(&self, task: &Task, path: String, body: Value) -> Result<Result<(), (String, String)>, Unknown> {
+        self.send(task, Context::Payments, path, Some(&task.key), body).await
     }
 
     /// Records what the provider answered to a capture, a void or a refund.
@@ -113,7 +118,7 @@ impl<P: PaymentProvider> Taker<P> {
     /// Records an answer. It has no idempotency key: a second one that contradicts the first must be heard. That the record
     /// says otherwise is nothing that this service can decide about: it goes to a person.
     async fn record(&self, task: &Task, path: String, body: Value) -> Result<(), Unknown> {
-        self.send(task, path, None, body).await?.map_err(|(rule, detail)| Unknown(format!("{rule}: {detail}")))
+        self.send(task, Context::Payments, path, None, body).await?.map_err(|(rule, detail)| Unknown(format!("{rule}: {detail}")))
     }
 }
 

@@ -19,6 +19,8 @@ use crate::{
 pub const JWT_SECRET: &str = "a-secret-of-the-system-tests-only-0123456789";
 /// 32 bytes in base64: the master key of personal data.
 const PERSONAL_DATA_KEY: &str = "c3lzdGVtLXRlc3RzLW1hc3Rlci1rZXktMzItYnl0ZXM=";
+/// What the payment sandbox knows fulfilment by.
+const SANDBOX_KEY: &str = "a-key-of-the-system-tests-only";
 /// Partitions of a topic: few, so that each has many streams, and a start takes little.
 pub const PARTITIONS: i32 = 4;
 /// Lanes of a store.
@@ -43,6 +45,12 @@ pub struct Plan {
     pub command_environment: Vec<(&'static str, &'static str)>,
     /// Variables of every projector. Without any it does not audit: what a test breaks stays broken.
     pub projector_environment: Vec<(&'static str, &'static str)>,
+    /// Fulfilment services; with any, there is a payment sandbox, too. Not with servers of the test's own.
+    pub fulfilments: usize,
+    /// Variables of every fulfilment service.
+    pub fulfilment_environment: Vec<(&'static str, &'static str)>,
+    /// Variables of the payment sandbox.
+    pub sandbox_environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Plan {
@@ -55,6 +63,9 @@ impl Default for Plan {
             postgres_quota: None,
             command_environment: Vec::new(),
             projector_environment: Vec::new(),
+            fulfilments: 0,
+            fulfilment_environment: Vec::new(),
+            sandbox_environment: Vec::new(),
         }
     }
 }
@@ -69,6 +80,10 @@ pub struct Stack {
     pub projectors: Vec<Process>,
     /// The query service.
     pub query: Process,
+    /// The fulfilment services.
+    pub fulfilments: Vec<Process>,
+    /// The payment sandbox, where there is fulfilment.
+    pub sandbox: Option<Process>,
     /// The read models.
     pub redis: Redis,
     /// The events on Kafka.
@@ -88,14 +103,19 @@ impl Stack {
     /// Starts it and waits until all of it is ready.
     pub async fn start(plan: Plan) -> Self {
         let mut stack = Self::prepare(&plan).await;
-        for process in stack.commands.iter_mut().chain(&mut stack.projectors).chain([&mut stack.query]) {
-            process.spawn();
-        }
+        stack.processes().for_each(Process::spawn);
         stack.ready().await;
         stack
     }
 
+    /// All of them.
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        let services = self.commands.iter_mut().chain(&mut self.projectors).chain([&mut self.query]);
+        services.chain(&mut self.sandbox).chain(&mut self.fulfilments)
+    }
+
     async fn prepare(plan: &Plan) -> Self {
+        assert!(plan.fulfilments == 0 || !plan.own_servers, "fulfilment has no way to servers of a test's own");
         let name = format!("system_{}", Uuid::new_v4().simple());
         let directory = tempfile::tempdir().expect("a directory");
         let services: Vec<_> =
@@ -127,14 +147,19 @@ impl Stack {
         let projectors =
             (0..plan.projectors).map(|number| settings.projector(number, &url, &plan.projector_environment)).collect();
         let query = settings.query();
+        let sandbox = (plan.fulfilments > 0).then(|| settings.sandbox(&plan.sandbox_environment));
+        let provider = sandbox.as_ref().map(Process::url).unwrap_or_default();
+        let fulfilments =
+            (0..plan.fulfilments).map(|number| settings.fulfilment(number, &provider, &plan.fulfilment_environment)).collect();
         let topics = Topics { prefix: name.clone(), brokers: kafka };
-        Self { commands, projectors, query, redis, topics, database, ledger: Arc::default(), name, servers, directory }
+        let ledger = Arc::default();
+        Self { commands, projectors, query, fulfilments, sandbox, redis, topics, database, ledger, name, servers, directory }
     }
 
     /// Waits until every service that runs says that it is ready.
     pub async fn ready(&mut self) {
         let http = reqwest::Client::new();
-        for process in self.commands.iter_mut().chain(&mut self.projectors).chain([&mut self.query]) {
+        for process in self.processes() {
             if !process.is_running() {
                 continue;
             }
@@ -215,7 +240,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for process in self.commands.iter().chain(&self.projectors).chain([&self.query]) {
+            for process in self.processes() {
                 complain(&process.tail());
             }
             // What broke its own servers is not seen again as easily as another failure.
@@ -301,5 +326,33 @@ impl Settings<'_> {
     fn query(&self) -> Process {
         let redis = self.way(Service::Query, Server::Redis);
         self.process("query-service", 0, &[("REDIS_URL", &redis), ("REDIS_PREFIX", self.name)])
+    }
+
+    fn sandbox(&self, more: &[(&str, &str)]) -> Process {
+        let book = self.directory.join("book");
+        let book = book.display().to_string();
+        let mut environment = vec![("SANDBOX_KEY", SANDBOX_KEY), ("BOOK_FILE", &book)];
+        environment.extend(more);
+        self.process("payment-sandbox", 0, &environment)
+    }
+
+    fn fulfilment(&self, number: usize, provider: &str, more: &[(&str, &str)]) -> Process {
+        let (group, instance) = (format!("{}-fulfilment", self.name), format!("{}-fulfilment-{number}", self.name));
+        let mut environment = vec![
+            ("DATABASE_URL", self.database),
+            ("KAFKA_BROKERS", self.kafka),
+            ("TOPIC_PREFIX", self.name),
+            ("REGISTRY_URL", self.redis),
+            ("REGISTRY_PREFIX", self.name),
+            ("PAYMENT_PROVIDER_URL", provider),
+            ("PAYMENT_PROVIDER_KEY", SANDBOX_KEY),
+            ("GROUP_ID", &group),
+            ("GROUP_INSTANCE_ID", &instance),
+            ("SESSION_TIMEOUT", "6"),
+            // A step that was begun by a process that was killed is taken again soon.
+            ("STEP_TIMEOUT", "4"),
+        ];
+        environment.extend(more);
+        self.process("fulfilment", number, &environment)
     }
 }

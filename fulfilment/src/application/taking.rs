@@ -83,6 +83,8 @@ impl<P: PaymentProvider> Taker<P> {
         match self.send(task, Context::Orders, format!("/{}/confirm", task.order_id), Some(&task.key), json!({})).await? {
             Ok(()) => Ok(Tried::Done(None)),
             Err((rule, _)) if is_past_confirming(&rule) => Ok(Tried::Done(None)),
+            // Somebody has cancelled it, which is on its way here: the saga should end for that reason.
+            Err((rule, detail)) if rule == "AlreadyCancelled" && task.saga.ending.is_none() => Err(Unknown(detail)),
             Err((_, detail)) => Ok(Tried::refused(&detail)),
         }
     }

@@ -6,6 +6,7 @@ mod audit;
 mod chaos;
 mod disk;
 mod dlq;
+mod fulfilment;
 mod happy;
 mod import;
 mod journey;

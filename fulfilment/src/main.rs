@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let store = store?;
     let registry = config.registry.open(None)?;
     let instances = Instances::new(COMMANDS, registry.watch(COMMANDS), breaker::Settings::default());
-    let commands = CommandService::new(instances, secret.clone())?;
+    let commands = Arc::new(CommandService::new(instances, secret.clone())?);
     let provider = HttpProvider::new(config.provider.settings()?)?;
 
     let server = Server::bind(&config.common).await?;
@@ -49,12 +49,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let registration = Registration::start(registry, instance, &health, shutdown.token());
 
     let steps = usize::from(config.steps_at_once);
-    let taker = Taker::new(commands, provider);
+    let taker = Taker::new(Arc::clone(&commands), provider);
     let executor = Executor::new(store.clone(), taker, steps, config.step_timeout(), Arc::clone(&due));
     let executing = tokio::spawn(executor.run(shutdown.token()));
     let timing = tokio::spawn(timers::run(store.clone(), Arc::clone(&due), shutdown.token()));
     tokio::spawn(timers::gauge(store.clone(), shutdown.token()));
-    let orders = Arc::new(Orders::new(store, config.orders_since, due));
+    let orders = Arc::new(Orders::new(store, commands, config.orders_since, due));
     let failing = shutdown.clone();
     let reading = async move {
         if let Err(error) = consumer::run(config.consumer(), orders, failing.token(), status).await {

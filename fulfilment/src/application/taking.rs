@@ -4,6 +4,8 @@
 
 mod payment;
 
+use std::sync::Arc;
+
 use events::{Context, ProductId, Quantity, text::Reason};
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ use crate::{
 
 /// Takes steps.
 pub struct Taker<P> {
-    commands: CommandService,
+    commands: Arc<CommandService>,
     provider: P,
 }
 
@@ -30,7 +32,7 @@ type Taken = Result<Tried, Unknown>;
 
 impl<P: PaymentProvider> Taker<P> {
     /// Steps are taken by commands to the write side, and by questions to the payment provider.
-    pub fn new(commands: CommandService, provider: P) -> Self {
+    pub fn new(commands: Arc<CommandService>, provider: P) -> Self {
         Self { commands, provider }
     }
 

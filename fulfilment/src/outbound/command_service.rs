@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::Context;
-use reqwest::{Client, Response};
+use events::{Context, OrderId, RecordedEvent};
+use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::{
@@ -25,6 +25,8 @@ const TOKEN_LIFE: Duration = Duration::from_secs(600);
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// Whom the tokens name. Idempotency keys are kept per subject, so it never changes.
 const SUBJECT: &str = "fulfilment";
+/// Events that are asked for at a time: what is missing are few.
+const PAGE: u16 = 1_000;
 /// Enough of an answer to say what is wrong.
 const DETAIL: usize = 300;
 
@@ -78,6 +80,12 @@ enum Trouble {
     Failed(String),
 }
 
+/// Some events of a stream.
+#[derive(Default, Deserialize)]
+struct Page {
+    events: Vec<RecordedEvent>,
+}
+
 /// The problem that an answer carries.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -97,34 +105,40 @@ impl CommandService {
     /// Sends a command to one instance after the other, until one has an answer to it. `Ok` is that it was accepted, now or
     /// when it was sent before.
     pub async fn send(&self, command: &Command<'_>) -> Result<(), CommandError> {
+        let Command { context, path, key, traceparent, body } = command;
+        let trace = traceparent.and_then(|parent| parent.parse::<TraceContext>().ok());
+        let trace = trace.map_or_else(TraceContext::new, |parent| parent.child()).to_string();
+        let request = |base: String| {
+            let request = self.http.post(format!("{base}/v1/{context}{path}")).header(TRACEPARENT, &trace).json(body);
+            match key {
+                Some(key) => request.header("idempotency-key", *key),
+                None => request,
+            }
+        };
+        self.call(*context, request).await.map(drop)
+    }
+
+    /// Some events of an order after version `after`, in their order, as the event store has them.
+    pub async fn order_events(&self, order: OrderId, after: u64) -> Result<Vec<RecordedEvent>, CommandError> {
+        let request = |base: String| self.http.get(format!("{base}/v1/orders/{order}/events?after={after}&limit={PAGE}"));
+        let response = self.call(Context::Orders, request).await?;
+        let page: Page = response.json().await.map_err(|error| CommandError::Unknown(error.to_string()))?;
+        Ok(page.events)
+    }
+
+    async fn call(&self, context: Context, request: impl Fn(String) -> RequestBuilder) -> Result<Response, CommandError> {
         let token = self.token().map_err(|error| CommandError::Unknown(format!("no token: {error}")))?;
         let blame = |trouble: &Trouble| match trouble {
             Trouble::Answered(_) => Blame::Answered,
             Trouble::NotReached(_) => Blame::NotReached,
             Trouble::Failed(_) => Blame::Failed,
         };
-        let context = command.context.name();
-        let send = |base: String| self.send_to(base, &token, command);
-        self.instances.call(Some(context), Repeat::Failed, blame, send).await.map_err(|error| match error {
+        let call = |base: String| exchange(request(base).bearer_auth(&token));
+        let called = self.instances.call(Some(context.name()), Repeat::Failed, blame, call).await;
+        called.map_err(|error| match error {
             CallError::Failed { error: Trouble::Answered(answer), .. } => answer,
             other => CommandError::Unknown(other.to_string()),
         })
-    }
-
-    async fn send_to(&self, base: String, token: &str, command: &Command<'_>) -> Result<(), Trouble> {
-        let Command { context, path, key, traceparent, body } = command;
-        let trace = traceparent.and_then(|parent| parent.parse::<TraceContext>().ok());
-        let trace = trace.map_or_else(TraceContext::new, |parent| parent.child());
-        let request = self.http.post(format!("{base}/v1/{context}{path}")).bearer_auth(token).json(body);
-        let mut request = request.header(TRACEPARENT, trace.to_string());
-        if let Some(key) = key {
-            request = request.header("idempotency-key", *key);
-        }
-        match request.send().await {
-            Ok(response) => answered(response).await,
-            Err(error) if error.is_connect() => Err(Trouble::NotReached(error)),
-            Err(error) => Err(Trouble::Failed(error.to_string())),
-        }
     }
 
     fn token(&self) -> Result<String, auth::MintError> {
@@ -140,22 +154,26 @@ impl CommandService {
     }
 }
 
+async fn exchange(request: RequestBuilder) -> Result<Response, Trouble> {
+    match request.send().await {
+        Ok(response) if response.status().is_success() => Ok(response),
+        Ok(response) => Err(trouble(response).await),
+        Err(error) if error.is_connect() => Err(Trouble::NotReached(error)),
+        Err(error) => Err(Trouble::Failed(error.to_string())),
+    }
+}
+
 /// Only a rule of the domain says that something was not done. Everything else (a gateway's answer, a wrong token, an
 /// overload, a process that runs other contexts, a defect) says nothing about it.
-async fn answered(response: Response) -> Result<(), Trouble> {
+async fn trouble(response: Response) -> Trouble {
     let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
     let body = response.bytes().await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     match problem.rule {
-        Some(rule) if status.is_client_error() => {
-            Err(Trouble::Answered(CommandError::Rule { rule, detail: problem.detail }))
-        }
+        Some(rule) if status.is_client_error() => Trouble::Answered(CommandError::Rule { rule, detail: problem.detail }),
         _ => {
             let text: String = format!("{} {}", problem.title, problem.detail).trim().chars().take(DETAIL).collect();
-            Err(Trouble::Failed(format!("it answered {status}: {text}")))
+            Trouble::Failed(format!("it answered {status}: {text}"))
         }
     }
 }

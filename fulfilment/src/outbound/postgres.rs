@@ -20,7 +20,7 @@ use sqlx::{
 };
 
 pub use effects::{Attempt, Settled};
-pub use hearing::{Heard, Unreadable};
+pub use hearing::{Gaps, HearError, Heard, Unreadable};
 pub use operating::{OperateError, Verb};
 pub use views::{AttemptView, Count, Filter, Line, Listing, SagaView, Stages};
 

@@ -2,9 +2,9 @@
 
 use events::{
     OrderId,
-    orders::{Fulfilment, OrderCancelled, OrderConfirmed},
+    orders::{Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped},
 };
-use fulfilment::{domain::saga::Step, outbound::postgres::Unreadable};
+use fulfilment::{domain::saga::Step, outbound::postgres::{Gaps, HearError, Unreadable}};
 use uuid::Uuid;
 
 use crate::world::{ANN, LANTERN, PATIENT, World, heard, placed, reason};
@@ -33,7 +33,7 @@ async fn what_comes_again_changes_nothing() {
     world.hear(order, 1, placed(Fulfilment::Managed)).await;
     let both = [heard(order, 1, placed(Fulfilment::Managed)), heard(order, 2, OrderConfirmed {}.into())];
     for _ in 0..2 {
-        world.store.hear(&both, None).await.unwrap();
+        world.store.hear(&both, None, Gaps::Refuse).await.unwrap();
     }
     assert!(world.store.take(10).await.unwrap().is_empty(), "the step under way is not given out twice: {next:?}");
     assert_eq!(world.view(order).await.stage, "running");
@@ -46,7 +46,7 @@ async fn a_whole_life_in_one_batch_is_heard_in_its_order() {
     let order = OrderId(Uuid::now_v7());
     let cancelled = OrderCancelled { reason: reason("changed my mind") };
     let life = [heard(order, 1, placed(Fulfilment::Managed)), heard(order, 2, cancelled.into())];
-    world.store.hear(&life, None).await.unwrap();
+    world.store.hear(&life, None, Gaps::Refuse).await.unwrap();
     let view = world.view(order).await;
     assert_eq!((view.stage.as_str(), view.ending.unwrap().name, view.payment_until), ("ending", "cancelled", None));
     // It was asked for before the end was heard: it is asked for, and undone then.
@@ -64,11 +64,27 @@ async fn orders_of_other_systems_and_of_earlier_times_are_left_alone() {
     world.hear(external, 2, OrderConfirmed {}.into()).await;
     let placed = heard(early, 1, placed(Fulfilment::Managed));
     let later = placed.recorded_at + chrono::TimeDelta::seconds(1);
-    world.store.hear(&[placed], Some(later)).await.unwrap();
+    world.store.hear(&[placed], Some(later), Gaps::Refuse).await.unwrap();
     for order in [external, early] {
         assert!(world.store.view(order).await.unwrap().is_none());
     }
     assert!(world.store.take(10).await.unwrap().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_missing_is_noticed_and_can_be_put_in_its_place() {
+    let world = World::new(PATIENT).await;
+    let order = world.place().await;
+    let shipped = || heard(order, 3, OrderShipped { carrier: None, tracking: None }.into());
+    let missing = world.store.hear(&[shipped()], None, Gaps::Refuse).await;
+    assert!(matches!(missing, Err(HearError::Missing { after: 1, until: 2, .. })), "{missing:?}");
+    let both = [heard(order, 2, OrderConfirmed {}.into()), shipped()];
+    world.store.hear(&both, None, Gaps::Refuse).await.unwrap();
+    // Where nobody has it, the rest is heard all the same.
+    world.store.hear(&[heard(order, 6, OrderDelivered {}.into())], None, Gaps::Pass).await.unwrap();
+    let again = world.store.hear(&[heard(order, 8, OrderDelivered {}.into())], None, Gaps::Refuse).await;
+    assert!(matches!(again, Err(HearError::Missing { after: 6, until: 7, .. })), "{again:?}");
     world.end().await;
 }
 

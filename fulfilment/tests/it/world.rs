@@ -11,7 +11,7 @@ use events::{
 use fulfilment::{
     application::task::{Task, Tried},
     domain::saga::Step,
-    outbound::postgres::{Attempt, Heard, Patience, SagaView, Settled, Store},
+    outbound::postgres::{Attempt, Gaps, Heard, Patience, SagaView, Settled, Store},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use uuid::Uuid;
@@ -55,7 +55,7 @@ impl World {
     }
 
     pub(crate) async fn hear(&self, order: OrderId, version: u64, event: OrderEvent) {
-        self.store.hear(&[heard(order, version, event)], None).await.unwrap();
+        self.store.hear(&[heard(order, version, event)], None, Gaps::Refuse).await.unwrap();
     }
 
     /// Takes the only step that is due.

@@ -26,6 +26,39 @@ pub struct Heard {
     pub traceparent: Option<String>,
 }
 
+/// Why nothing was heard.
+#[derive(Debug, thiserror::Error)]
+pub enum HearError {
+    /// Events of an order are missing: those after version `after` and up to `until`.
+    #[error("the events of order {order} after version {after} and up to {until} are missing")]
+    Missing {
+        /// The order.
+        order: OrderId,
+        /// The last version that was heard of.
+        after: u64,
+        /// The last version that is missing.
+        until: u64,
+    },
+    /// A statement failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+}
+
+impl From<sqlx::Error> for HearError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}
+
+/// What to do about events that are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gaps {
+    /// Nothing is heard before they are there.
+    Refuse,
+    /// They can't be had: go on without what they told.
+    Pass,
+}
+
 /// A record that could not be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Unreadable<'a> {
@@ -44,14 +77,14 @@ pub struct Unreadable<'a> {
 impl Store {
     /// Lets sagas hear what happened, in this order, in one transaction. What they have heard before changes nothing; an
     /// order that another system carries out, or that was placed before `since`, has no saga.
-    pub async fn hear(&self, heard: &[Heard], since: Option<DateTime<Utc>>) -> Result<(), PostgresError> {
+    pub async fn hear(&self, heard: &[Heard], since: Option<DateTime<Utc>>, gaps: Gaps) -> Result<(), HearError> {
         let mut orders: Vec<_> = heard.iter().map(|heard| heard.order_id.0).collect();
         orders.sort_unstable();
         orders.dedup();
         let mut transaction = self.pool.begin().await?;
         let mut rows = row::lock(&mut transaction, &orders).await?;
         for heard in heard {
-            hear(&mut rows, heard, since);
+            hear(&mut rows, heard, since, gaps)?;
         }
         let mut came = Vec::with_capacity(rows.len());
         for row in rows.into_values() {
@@ -79,29 +112,44 @@ impl Store {
     }
 }
 
-fn hear(rows: &mut HashMap<OrderId, Row>, heard: &Heard, since: Option<DateTime<Utc>>) {
+fn hear(
+    rows: &mut HashMap<OrderId, Row>,
+    heard: &Heard,
+    since: Option<DateTime<Utc>>,
+    gaps: Gaps,
+) -> Result<(), HearError> {
     let version = i64::try_from(heard.version).unwrap_or(i64::MAX);
     if let Some(row) = rows.get_mut(&heard.order_id) {
-        if row.version + 1 < version {
-            tracing::warn!(order.id = %heard.order_id, saga.version = row.version, stream.version = version,
-                "events of an order are missing: what they told is not known to its saga");
+        let next = row.version + 1;
+        match gaps {
+            Gaps::Refuse if next < version => {
+                let after = u64::try_from(row.version).unwrap_or_default();
+                return Err(HearError::Missing { order: heard.order_id, after, until: heard.version - 1 });
+            }
+            Gaps::Pass if next < version => {
+                tracing::error!(order.id = %heard.order_id, saga.version = row.version, stream.version = version,
+                    "events of an order can't be had: its saga goes on without what they told");
+            }
+            Gaps::Refuse | Gaps::Pass => {}
         }
         // What comes again was heard.
         if row.version < version {
             row.hear(Input::Order(heard.event.clone()));
             row.is_at(version);
         }
-        return;
+        return Ok(());
     }
-    let OrderEvent::Placed(placed) = &heard.event else { return };
+    // Of an order that is none of ours, unless it begins here.
+    let OrderEvent::Placed(placed) = &heard.event else { return Ok(()) };
     if since.is_some_and(|since| heard.recorded_at < since) {
-        return;
+        return Ok(());
     }
-    let Some(saga) = Saga::begin(heard.order_id, placed) else { return };
+    let Some(saga) = Saga::begin(heard.order_id, placed) else { return Ok(()) };
     let made = Made { user_id: placed.user_id, placed_at: heard.recorded_at, traceparent: heard.traceparent.clone() };
     let mut row = Row::begin(saga, made);
     row.is_at(version);
     rows.insert(heard.order_id, row);
+    Ok(())
 }
 
 /// Counts the sagas that have come to an end.

@@ -8,6 +8,7 @@ pub mod dlq;
 pub mod import;
 pub mod journey;
 pub mod rebuild;
+pub mod services;
 pub mod text;
 pub mod token;
 pub mod verify;

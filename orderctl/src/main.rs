@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, dlq, import, journey, rebuild, token, verify, wait};
+use orderctl::{audit, demo, dlq, import, journey, rebuild, services, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -30,6 +30,7 @@ enum Verb {
     Verify(verify::VerifyArgs),
     Rebuild(rebuild::RebuildArgs),
     Rollback(rebuild::RollbackArgs),
+    Services(services::ServicesArgs),
 }
 
 #[tokio::main]
@@ -54,6 +55,7 @@ async fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(args).await,
         Verb::Rebuild(args) => rebuild::run(args).await,
         Verb::Rollback(args) => rebuild::roll_back(args).await,
+        Verb::Services(args) => services::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

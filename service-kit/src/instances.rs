@@ -44,7 +44,7 @@ pub enum Repeat {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError<E> {
     /// Nobody is there.
-    #[error("no instance of {name} is known{}", of(context.as_deref()))]
+    #[error("no instance of {name} is known{}", of(.context.as_deref()))]
     NoInstance {
         /// The service.
         name: String,
@@ -158,8 +158,7 @@ impl Instances {
         let mut known = self.known.clone();
         // None within that time, or none for ever: what is known is known.
         drop(tokio::time::timeout(PATIENCE, known.wait_for(|known| !known.is_empty())).await);
-        let known = known.borrow().clone();
-        known
+        known.borrow().clone()
     }
 }
 

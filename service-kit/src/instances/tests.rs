@@ -41,7 +41,7 @@ impl World {
 
     /// The answer is the port.
     async fn call(&self, instances: &Instances, context: Option<&str>, repeat: Repeat) -> Result<u16, CallError<Blame>> {
-        let call = async |base: String| {
+        let call = |base: String| async move {
             let port: u16 = base.rsplit(':').next().unwrap().parse().unwrap();
             *self.calls.lock().unwrap().entry(port).or_default() += 1;
             self.troubles.get(&port).map_or(Ok(port), |trouble| Err(*trouble))
@@ -114,7 +114,7 @@ async fn only_those_that_serve_the_context_are_called() {
     assert_eq!(world.calls(), BTreeMap::from([(2, 2), (3, 2)]));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn where_nobody_is_the_error_names_the_service() {
     let (instances, _sender) = instances([instance(1, &["users"])]);
     let error = World::default().call(&instances, Some("orders"), Repeat::Failed).await.map_err(|error| match error {
@@ -122,7 +122,7 @@ async fn where_nobody_is_the_error_names_the_service() {
         other => panic!("{other:?}"),
     });
     assert_eq!(error, Err(("shop".to_owned(), Some("orders".to_owned()))));
-    let (empty, _sender) = super::tests::instances([]);
+    let (empty, _sender) = self::instances([]);
     assert!(matches!(World::default().call(&empty, None, Repeat::Failed).await, Err(CallError::NoInstance { .. })));
 }
 

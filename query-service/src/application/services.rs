@@ -89,7 +89,7 @@ impl Services {
     /// Lists them, and asks each how it is: all at once, so that one that hangs costs its time-out and no more.
     pub async fn list(&self) -> Listed {
         let listing = self.registry.list().await;
-        let asking = stream::iter(listing.instances).map(|instance| async {
+        let asking = stream::iter(listing.instances).map(|instance| async move {
             let health = self.ask(&instance.health_url).await;
             Service { instance, health }
         });

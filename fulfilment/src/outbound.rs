@@ -1,0 +1,3 @@
+//! Where its state is, and whom it asks.
+
+pub mod provider;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use events::{Context, DataKey};
-use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig, secret_from};
+use service_kit::{
+    config::{CommonConfig, ConfigError, Secret, ServiceConfig, secret_from},
+    registry::RegistryConfig,
+};
 
 use crate::{
     application::{lane::Lanes, writer::WriterConfig},
@@ -24,6 +27,9 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub common: CommonConfig,
+    /// How others find it.
+    #[command(flatten)]
+    pub registry: RegistryConfig,
     /// Postgres: `postgres://user:password@host:port/database`.
     #[arg(long, env)]
     pub database_url: Secret,
@@ -114,6 +120,7 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        self.registry.validate()?;
         self.master_key()?;
         self.store_settings()?;
         if !self.topic_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

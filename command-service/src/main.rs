@@ -8,7 +8,10 @@ use command_service::{
     service::{self, Service},
 };
 use mimalloc::MiMalloc;
-use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+use events::Context;
+use service_kit::{
+    auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
+};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -29,9 +32,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
     let router = http::routes().operations(&health, &metrics).into_router(Arc::clone(&service.commands), verifier);
+    let contexts = Context::ALL.map(|context| context.name().to_owned()).to_vec();
+    let instance = config.registry.instance("command-service", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
     let serving = server.start(router, &shutdown);
+    let registration = Registration::start(config.registry.open(None)?, instance, &health, shutdown.token());
 
     let mut drain = shutdown.begun().await;
+    drain.step("registry", registration.finished()).await;
     drain.step("http", serving.finished()).await;
     drain.step("writers and relays", service.finish()).await;
     Ok(drain.finish())

@@ -9,6 +9,7 @@ pub mod import;
 pub mod journey;
 pub mod rebuild;
 pub mod saga;
+pub mod services;
 pub mod text;
 pub mod token;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, dlq, import, journey, rebuild, saga, token, verify, wait};
+use orderctl::{audit, demo, dlq, import, journey, rebuild, saga, services, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -31,6 +31,7 @@ enum Verb {
     Rebuild(rebuild::RebuildArgs),
     Rollback(rebuild::RollbackArgs),
     Saga(saga::SagaArgs),
+    Services(services::ServicesArgs),
 }
 
 #[tokio::main]
@@ -56,6 +57,7 @@ async fn main() -> ExitCode {
         Verb::Rebuild(args) => rebuild::run(args).await,
         Verb::Rollback(args) => rebuild::roll_back(args).await,
         Verb::Saga(args) => saga::run(args).await,
+        Verb::Services(args) => services::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
+use service_kit::{
+    config::{CommonConfig, ConfigError, Secret, ServiceConfig},
+    registry::RegistryConfig,
+};
 
 use crate::application::{audit::AuditSettings, worker::Limits};
 
@@ -13,6 +16,10 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub common: CommonConfig,
+
+    /// How others find it.
+    #[command(flatten)]
+    pub registry: RegistryConfig,
 
     /// Kafka brokers, `host:port,host:port`.
     #[arg(long, env)]
@@ -91,6 +98,7 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        self.registry.validate()?;
         if !self.redis_url.expose().starts_with("redis://") {
             return Err(ConfigError::new("REDIS_URL", "must be a redis:// URL"));
         }

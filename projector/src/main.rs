@@ -32,6 +32,7 @@ use service_kit::{
     auth::Verifier,
     config,
     health::{Health, StateCheck},
+    registry::{OwnRedis, Registration},
     server::Server,
     shutdown::Shutdown,
     telemetry,
@@ -73,6 +74,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let inspecting = inspecting(&config, &store, &commands);
     let api = http::Api { operating: Operating::new(store.clone(), commands.clone()), rebuilding: rebuilding.clone() };
     let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
+    let registration = register(&config, &server, &health, &shutdown)?;
     let serving = server.start(router, &shutdown);
 
     let working = async {
@@ -123,11 +125,20 @@ async fn main() -> anyhow::Result<ExitCode> {
     });
 
     let mut drain = shutdown.begun().await;
+    drain.step("registry", registration.finished()).await;
     if let Some(group) = group {
         drain.step("workers", group).await;
     }
     drain.step("http", serving.finished()).await;
     Ok(drain.finish())
+}
+
+/// Makes it known to others.
+fn register(config: &Config, server: &Server, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Registration> {
+    let registry = config.registry.open(Some(OwnRedis { url: config.redis_url.expose(), prefix: &config.redis_prefix }))?;
+    let contexts = Context::ALL.map(|context| context.name().to_owned()).to_vec();
+    let instance = config.registry.instance("projector", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
+    Ok(Registration::start(registry, instance, health, shutdown.token()))
 }
 
 /// What the read models of this process have to be.

@@ -4,6 +4,7 @@ pub mod cursor;
 pub mod lists;
 pub mod ranking;
 pub mod reading;
+pub mod services;
 pub mod stats;
 pub mod updates;
 

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig};
+use service_kit::{
+    config::{CommonConfig, ConfigError, Secret, ServiceConfig},
+    registry::{OwnRedis, RegistryConfig},
+};
 
 use crate::{inbound::http::LiveSettings, outbound::redis::Settings};
 
@@ -15,6 +18,10 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub common: CommonConfig,
+
+    /// How others find it, and it finds others.
+    #[command(flatten)]
+    pub registry: RegistryConfig,
 
     /// The Redis server with the read models.
     #[arg(long, env)]
@@ -57,6 +64,7 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        self.registry.validate()?;
         if redis::parse_redis_url(self.redis_url.expose()).is_none() {
             return Err(ConfigError::new("REDIS_URL", "must be a redis:// URL"));
         }
@@ -79,6 +87,12 @@ impl Config {
             cache_bytes: self.view_cache_mb * MEBIBYTE,
             max_waiting: self.max_waiting,
         }
+    }
+
+    /// The Redis in which the registry is, unless it is somewhere else.
+    #[must_use]
+    pub fn own_redis(&self) -> OwnRedis<'_> {
+        OwnRedis { url: self.redis_url.expose(), prefix: &self.redis_prefix }
     }
 
     /// How live updates are served.

@@ -2,8 +2,10 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use query_service::{config::Config, inbound::http, outbound::redis::Link};
-use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+use query_service::{application::services::Services, config::Config, inbound::http, outbound::redis::Link};
+use service_kit::{
+    auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,11 +24,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         let link = probe.clone();
         async move { link.check().await.map_err(|error| error.to_string()) }
     });
-    let api = http::Api::new(link, config.live());
+    let registry = config.registry.open(Some(config.own_redis()))?;
+    let instance = config.registry.instance("query-service", env!("CARGO_PKG_VERSION"), Vec::new(), server.local_addr());
+    let api = http::Api::new(link, config.live(), Services::new(Arc::clone(&registry))?);
     let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
+    let registration = Registration::start(registry, instance, &health, shutdown.token());
 
     let mut drain = shutdown.begun().await;
+    drain.step("registry", registration.finished()).await;
     drain.step("http", serving.finished()).await;
     Ok(drain.finish())
 }

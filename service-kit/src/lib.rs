@@ -1,5 +1,5 @@
 //! What every service of orderflow shares, and no domain: settings, telemetry, authentication,
-//! routes, problems, health and shutdown.
+//! routes, problems, health, shutdown, and how services find and call each other.
 //!
 //! `examples/greeter.rs` is a complete service:
 //!
@@ -8,10 +8,13 @@
 #![doc = "```"]
 
 pub mod auth;
+pub mod breaker;
 pub mod config;
 pub mod health;
+pub mod instances;
 pub mod json;
 pub mod problem;
+pub mod registry;
 pub mod routes;
 pub mod server;
 pub mod shutdown;

@@ -296,6 +296,8 @@ impl Settings<'_> {
             ("TOPIC_PARTITIONS", &partitions),
             ("LANES", &lanes),
             ("PERSONAL_DATA_KEY", PERSONAL_DATA_KEY),
+            ("REGISTRY_URL", self.redis),
+            ("REGISTRY_PREFIX", self.name),
         ];
         environment.extend(more);
         self.process("command-service", number, &environment)

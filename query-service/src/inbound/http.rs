@@ -8,6 +8,7 @@ mod prefer;
 mod problems;
 mod products;
 mod respond;
+mod services;
 mod sse;
 mod stats;
 mod updates;
@@ -22,7 +23,7 @@ use service_kit::{
 use uuid::Uuid;
 
 use crate::{
-    application::{reading::Sight, stats::Statistics, updates::Feed},
+    application::{reading::Sight, services::Services, stats::Statistics, updates::Feed},
     outbound::redis::Link,
 };
 
@@ -41,6 +42,7 @@ struct Parts {
     statistics: Statistics,
     feed: Feed,
     streams: sse::Streams,
+    services: Services,
 }
 
 /// How live updates are served.
@@ -55,12 +57,12 @@ pub struct LiveSettings {
 }
 
 impl Api {
-    /// An API over these read models. Starts the reader of the change logs.
+    /// An API over these read models, and over what is known of the services. Starts the reader of the change logs.
     #[must_use]
-    pub fn new(link: Link, live: LiveSettings) -> Self {
+    pub fn new(link: Link, live: LiveSettings, services: Services) -> Self {
         let streams = sse::Streams::new(live.max_streams, live.heartbeat, link.stopping().clone());
         let feed = Feed::start(link.clone(), live.buffer);
-        Self(Arc::new(Parts { statistics: Statistics::new(link.clone()), link, feed, streams }))
+        Self(Arc::new(Parts { statistics: Statistics::new(link.clone()), link, feed, streams, services }))
     }
 }
 
@@ -73,6 +75,7 @@ pub fn routes() -> Routes<Api> {
         .merge(products::routes())
         .merge(stats::routes())
         .merge(updates::routes())
+        .merge(services::routes())
 }
 
 /// The rule of ownership: the shop sees everything, a customer what is theirs. What has no owner, a guest's order, is

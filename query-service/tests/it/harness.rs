@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use events::{Context, StreamId};
 use query_service::{
+    application::services::Services,
     config::Config,
     inbound::http,
     outbound::redis::{Link, Settings},
@@ -110,7 +111,8 @@ impl Shop {
         });
         let verifier = Arc::new(Verifier::new(&Secret::new(SECRET)));
         let routes = http::routes().operations(&health, &Metrics::install().unwrap());
-        let router = routes.into_router(http::Api::new(link.clone(), config.live()), verifier);
+        let services = Services::new(config.registry.open(Some(config.own_redis())).unwrap()).unwrap();
+        let router = routes.into_router(http::Api::new(link.clone(), config.live(), services), verifier);
         let server = Server::bind(&config.common).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         drop(server.start(router, &shutdown));

@@ -132,6 +132,8 @@ pub(super) fn check(stack: &Stack, contexts: &[Found], views: &Views, held: &Key
         let rest = key.strip_prefix(stack.redis_prefix()).unwrap_or_default();
         let tail = rest.split_once('}').map_or(rest, |(_, tail)| tail);
         tail == ":generations"
+            // Who is there is no read model.
+            || rest.starts_with(":{registry}")
             || [":state", ":log", ":parked", ":redrives", ":operations", ":starts"].contains(&tail)
             || expected.contains_key(key)
     };

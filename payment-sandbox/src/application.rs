@@ -1,0 +1,3 @@
+//! Taking calls.
+
+pub mod desk;

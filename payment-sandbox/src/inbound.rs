@@ -1,0 +1,3 @@
+//! Where calls come from: HTTP.
+
+pub mod http;

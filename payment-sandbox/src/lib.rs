@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod application;
+pub mod config;
+pub mod domain;
+pub mod inbound;
+pub mod outbound;

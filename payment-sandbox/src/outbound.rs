@@ -1,0 +1,3 @@
+//! Where the book is kept.
+
+pub mod book_file;

@@ -130,12 +130,8 @@ impl<H: Handler> Group<H> {
     fn join(settings: Settings, handler: Arc<H>, status: Status) -> Result<Self, Error> {
         let (sender, events) = mpsc::unbounded_channel();
         let contexts: HashMap<String, Context> = settings.topics().collect();
-        let callbacks = GroupContext {
-            events: sender,
-            closing: AtomicBool::new(false),
-            status: status.clone(),
-            contexts: contexts.clone(),
-        };
+        let callbacks =
+            GroupContext { events: sender, closing: AtomicBool::new(false), status: status.clone(), contexts: contexts.clone() };
         let consumer: StreamConsumer<GroupContext> = settings.client().create_with_context(callbacks)?;
         let topics: Vec<&str> = contexts.keys().map(String::as_str).collect();
         consumer.subscribe(&topics)?;

@@ -73,8 +73,7 @@ pub(crate) enum Read {
 
 impl Read {
     pub(crate) fn of(context: Context, message: &BorrowedMessage<'_>) -> Self {
-        let position =
-            Position { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
+        let position = Position { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
         let headers = message.headers().into_iter().flat_map(Headers::iter);
         let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?))));
         let event = envelope.and_then(|envelope| {

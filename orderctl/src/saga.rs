@@ -112,9 +112,7 @@ pub async fn run(args: &SagaArgs) -> Result<()> {
             let body = args.reference.as_ref().map_or_else(|| json!({}), |reference| json!({ "reference": reference }));
             decide(&Api::new(&args.connection)?, args.order, "/skip", &body).await
         }
-        Verb::Abort(args) => {
-            decide(&Api::new(&args.connection)?, args.order, "/abort", &json!({ "reason": args.reason })).await
-        }
+        Verb::Abort(args) => decide(&Api::new(&args.connection)?, args.order, "/abort", &json!({ "reason": args.reason })).await,
     }
 }
 

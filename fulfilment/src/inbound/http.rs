@@ -56,11 +56,7 @@ pub fn routes() -> Routes<Api> {
         .route(Method::POST, "/v1/sagas/{id}/abort", OPERATORS, abort)
 }
 
-async fn of_order(
-    State(api): State<Api>,
-    caller: Principal,
-    Path(order): Path<OrderId>,
-) -> Result<JsonBody<SagaView>, Problem> {
+async fn of_order(State(api): State<Api>, caller: Principal, Path(order): Path<OrderId>) -> Result<JsonBody<SagaView>, Problem> {
     let missing = || Problem::not_found("There is no such order, or nothing is known of its fulfilment yet.");
     let view = api.store.view(order).await?.ok_or_else(missing)?;
     if caller.has_any(INSIDERS) {

@@ -4,7 +4,10 @@ use events::{
     OrderId,
     orders::{Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped},
 };
-use fulfilment::{domain::saga::Step, outbound::postgres::{Gaps, HearError, Unreadable}};
+use fulfilment::{
+    domain::saga::Step,
+    outbound::postgres::{Gaps, HearError, Unreadable},
+};
 use uuid::Uuid;
 
 use crate::world::{ANN, LANTERN, PATIENT, World, heard, placed, reason};

@@ -132,7 +132,8 @@ fn is_nothing(amount: Money) -> bool {
 }
 
 fn known<'r>(reference: Option<&'r ProviderReference>, what: &str) -> Result<&'r ProviderReference, Unknown> {
-    let missing = || Unknown(format!("the provider's reference of the {what} is not known: skip the step with it, or do it by hand"));
+    let missing =
+        || Unknown(format!("the provider's reference of the {what} is not known: skip the step with it, or do it by hand"));
     reference.ok_or_else(missing)
 }
 

@@ -112,12 +112,7 @@ impl Store {
     }
 }
 
-fn hear(
-    rows: &mut HashMap<OrderId, Row>,
-    heard: &Heard,
-    since: Option<DateTime<Utc>>,
-    gaps: Gaps,
-) -> Result<(), HearError> {
+fn hear(rows: &mut HashMap<OrderId, Row>, heard: &Heard, since: Option<DateTime<Utc>>, gaps: Gaps) -> Result<(), HearError> {
     let version = i64::try_from(heard.version).unwrap_or(i64::MAX);
     if let Some(row) = rows.get_mut(&heard.order_id) {
         let next = row.version + 1;

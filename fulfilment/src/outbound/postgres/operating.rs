@@ -99,13 +99,7 @@ async fn is_being_taken(on: &mut PgConnection, order: OrderId) -> Result<bool, P
     Ok(taken.fetch_one(on).await?)
 }
 
-async fn note(
-    on: &mut PgConnection,
-    order: OrderId,
-    step: Option<Step>,
-    verb: &Verb,
-    who: &str,
-) -> Result<(), PostgresError> {
+async fn note(on: &mut PgConnection, order: OrderId, step: Option<Step>, verb: &Verb, who: &str) -> Result<(), PostgresError> {
     let detail = match verb {
         Verb::Retry => None,
         Verb::Skip(reference) => reference.as_ref().map(ProviderReference::as_str),

@@ -9,12 +9,9 @@ const MOST: i64 = 100;
 impl Store {
     /// Tells sagas whose time is over, each once, and says how many these were.
     pub async fn fire_due(&self) -> Result<u64, PostgresError> {
-        let due = sqlx::query_scalar!(
-            "SELECT order_id FROM fulfilment.timers WHERE due <= now() ORDER BY due LIMIT $1",
-            MOST,
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let due = sqlx::query_scalar!("SELECT order_id FROM fulfilment.timers WHERE due <= now() ORDER BY due LIMIT $1", MOST,)
+            .fetch_all(&self.pool)
+            .await?;
         let mut fired = 0;
         for order in due {
             let mut transaction = self.pool.begin().await?;

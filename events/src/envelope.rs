@@ -91,6 +91,24 @@ impl<'a> Envelope<'a> {
         }
         found.envelope()
     }
+
+    /// The same, with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Envelope<'static> {
+        Envelope {
+            id: self.id,
+            stream_id: self.stream_id,
+            event_type: Cow::Owned(self.event_type.into_owned()),
+            version: self.version,
+            lane: self.lane,
+            seq: self.seq,
+            occurred_at: self.occurred_at,
+            recorded_at: self.recorded_at,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            traceparent: self.traceparent.map(|traceparent| Cow::Owned(traceparent.into_owned())),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -1,0 +1,90 @@
+//! A topic's record as an event.
+
+use std::fmt;
+
+use events::{Context, DecodeError, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Headers},
+};
+
+/// Where a record is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} at {}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// An event as it came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Where it is.
+    pub position: Position,
+    /// Everything about it but its data.
+    pub envelope: Envelope<'static>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// An event of any context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Of a user.
+    User(UserEvent),
+    /// Of a product.
+    Product(ProductEvent),
+    /// Of an order.
+    Order(OrderEvent),
+    /// Of a payment.
+    Payment(PaymentEvent),
+}
+
+impl Event {
+    fn decode(context: Context, event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
+        match context {
+            Context::Users => UserEvent::decode(event_type, data).map(Self::User),
+            Context::Products => ProductEvent::decode(event_type, data).map(Self::Product),
+            Context::Orders => OrderEvent::decode(event_type, data).map(Self::Order),
+            Context::Payments => PaymentEvent::decode(event_type, data).map(Self::Payment),
+        }
+    }
+}
+
+/// What a record turned out to be.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// An event.
+    Event(Received),
+    /// An event of a type that this build does not know: from a newer one, which this service has no use for yet.
+    Unknown,
+    /// Nothing that can be read.
+    Unreadable { position: Position, key: Option<Vec<u8>>, why: DecodeError },
+}
+
+impl Read {
+    pub(crate) fn of(context: Context, message: &BorrowedMessage<'_>) -> Self {
+        let position =
+            Position { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
+        let headers = message.headers().into_iter().flat_map(Headers::iter);
+        let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?))));
+        let event = envelope.and_then(|envelope| {
+            let event = Event::decode(context, &envelope.event_type, message.payload().unwrap_or_default())?;
+            Ok((envelope.into_owned(), event))
+        });
+        match event {
+            Ok((envelope, event)) => Self::Event(Received { position, envelope, event }),
+            Err(DecodeError::UnknownType { .. }) => Self::Unknown,
+            Err(why) => Self::Unreadable { position, key: message.key().map(<[u8]>::to_vec), why },
+        }
+    }
+}

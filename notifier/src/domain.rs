@@ -4,6 +4,7 @@ pub mod address;
 pub mod backoff;
 pub mod cloudevent;
 pub mod effect;
+pub mod phone;
 pub mod plan;
 pub mod secret;
 pub mod subscription;

@@ -1,8 +1,11 @@
--- The notifier's own schema: what it has read, what it does about that, and to whom. The connection's search_path names it.
+-- The notifier's own schema: what it has read, what it does about that, and to whom. Names are qualified, so that services can
+-- share a database.
+
+CREATE SCHEMA IF NOT EXISTS notifier;
 
 -- The last version of each stream that was handled. An event at or below it has been here before and causes nothing, whatever
 -- offsets the consumer group begins at.
-CREATE TABLE streams (
+CREATE TABLE notifier.streams (
     context   text   NOT NULL,
     stream_id uuid   NOT NULL,
     version   bigint NOT NULL CHECK (version > 0),
@@ -11,7 +14,7 @@ CREATE TABLE streams (
 
 -- What messages are written from. Names and addresses stay sealed, as the events have them: destroying a person's key
 -- erases them here too.
-CREATE TABLE orders (
+CREATE TABLE notifier.orders (
     order_id uuid PRIMARY KEY,
     user_id  uuid,
     managed  boolean NOT NULL,
@@ -20,31 +23,31 @@ CREATE TABLE orders (
     lines    jsonb   NOT NULL
 );
 
-CREATE TABLE payments (
+CREATE TABLE notifier.payments (
     payment_id uuid PRIMARY KEY,
     order_id   uuid NOT NULL,
     user_id    uuid
 );
 
-CREATE TABLE users (
+CREATE TABLE notifier.users (
     user_id uuid PRIMARY KEY,
     name    jsonb,
     email   jsonb,
     active  boolean NOT NULL DEFAULT true
 );
 
-CREATE TABLE products (
+CREATE TABLE notifier.products (
     product_id uuid PRIMARY KEY,
     name       text NOT NULL
 );
 
 -- Telephone numbers, sealed under their owner's key.
-CREATE TABLE contacts (
+CREATE TABLE notifier.contacts (
     user_id uuid PRIMARY KEY,
     phone   jsonb NOT NULL
 );
 
-CREATE TABLE endpoints (
+CREATE TABLE notifier.endpoints (
     endpoint_id   uuid PRIMARY KEY,
     owner         text NOT NULL,
     url           text NOT NULL,
@@ -59,10 +62,10 @@ CREATE TABLE endpoints (
     disabled_at   timestamptz,
     disabled_why  text
 );
-CREATE INDEX ON endpoints (owner, created_at);
+CREATE INDEX ON notifier.endpoints (owner, created_at);
 
 -- The effect ledger. A row is there before anything is sent, once for each event, kind and recipient.
-CREATE TABLE effects (
+CREATE TABLE notifier.effects (
     -- The message id that recipients see: derived from the three below.
     effect_id  uuid PRIMARY KEY,
     event_id   uuid NOT NULL,
@@ -89,12 +92,12 @@ CREATE TABLE effects (
     cause      text,
     UNIQUE (event_id, kind, recipient)
 );
-CREATE INDEX ON effects (mailbox, due_at) WHERE state = 'pending';
-CREATE INDEX ON effects (mailbox, created_at DESC, effect_id);
+CREATE INDEX ON notifier.effects (mailbox, due_at) WHERE state = 'pending';
+CREATE INDEX ON notifier.effects (mailbox, created_at DESC, effect_id);
 
 -- The delivery log.
-CREATE TABLE attempts (
-    effect_id   uuid NOT NULL REFERENCES effects ON DELETE CASCADE,
+CREATE TABLE notifier.attempts (
+    effect_id   uuid NOT NULL REFERENCES notifier.effects ON DELETE CASCADE,
     attempt     integer NOT NULL,
     at          timestamptz NOT NULL DEFAULT now(),
     outcome     text NOT NULL,
@@ -106,16 +109,16 @@ CREATE TABLE attempts (
 );
 
 -- What happened to an endpoint itself.
-CREATE TABLE endpoint_log (
-    endpoint_id uuid NOT NULL REFERENCES endpoints ON DELETE CASCADE,
+CREATE TABLE notifier.endpoint_log (
+    endpoint_id uuid NOT NULL REFERENCES notifier.endpoints ON DELETE CASCADE,
     at          timestamptz NOT NULL DEFAULT now(),
     what        text NOT NULL,
     why         text
 );
-CREATE INDEX ON endpoint_log (endpoint_id, at DESC);
+CREATE INDEX ON notifier.endpoint_log (endpoint_id, at DESC);
 
 -- Events of known types that could not be decoded: kept for a person to look at, then passed over.
-CREATE TABLE unreadable (
+CREATE TABLE notifier.unreadable (
     topic         text NOT NULL,
     partition     integer NOT NULL,
     record_offset bigint NOT NULL,

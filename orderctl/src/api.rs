@@ -33,6 +33,9 @@ pub struct Connection {
     /// A projector, whichever
     #[arg(long, env, default_value = "http://127.0.0.1:8082", value_name = "URL")]
     projector_url: String,
+    /// The notifier
+    #[arg(long, env, default_value = "http://127.0.0.1:8084", value_name = "URL")]
+    notifier_url: String,
     #[command(flatten)]
     signing: Signing,
     /// A token to call with, instead of minting one
@@ -68,6 +71,8 @@ pub enum Service {
     Query,
     /// The read side's writer, for dead letters.
     Projector,
+    /// The notifier, for what is sent.
+    Notifier,
 }
 
 /// A connected caller. Cheap to clone.
@@ -77,6 +82,7 @@ pub struct Api {
     command_url: String,
     query_url: String,
     projector_url: String,
+    notifier_url: String,
     token: String,
 }
 
@@ -128,6 +134,7 @@ impl Api {
             command_url: base(&connection.command_url),
             query_url: base(&connection.query_url),
             projector_url: base(&connection.projector_url),
+            notifier_url: base(&connection.notifier_url),
             token,
         })
     }
@@ -138,6 +145,7 @@ impl Api {
             Service::Command => &self.command_url,
             Service::Query => &self.query_url,
             Service::Projector => &self.projector_url,
+            Service::Notifier => &self.notifier_url,
         };
         format!("{base}{path}")
     }
@@ -180,25 +188,36 @@ impl Api {
         &self,
         method: Method,
         path: &str,
+        each: impl FnMut(M) -> Result<Option<T>>,
+    ) -> Result<T> {
+        self.lines_of(Service::Projector, method, path, each).await
+    }
+
+    /// What a service tells line by line, until `each` gives what is asked for.
+    pub async fn lines_of<M: DeserializeOwned, T>(
+        &self,
+        service: Service,
+        method: Method,
+        path: &str,
         mut each: impl FnMut(M) -> Result<Option<T>>,
     ) -> Result<T> {
-        let response = self.request(method, Service::Projector, path).send().await;
-        let response = response.map_err(|error| self.unreachable(Service::Projector, error))?;
+        let response = self.request(method, service, path).send().await;
+        let response = response.map_err(|error| self.unreachable(service, error))?;
         let status = response.status();
         if !status.is_success() {
             return Err(Self::refusal(status, &response.bytes().await.unwrap_or_default(), path));
         }
         let (mut chunks, mut waiting) = (response.bytes_stream(), Vec::new());
         while let Some(chunk) = chunks.next().await {
-            waiting.extend_from_slice(&chunk.context("the projector broke off")?);
+            waiting.extend_from_slice(&chunk.context("the answer broke off")?);
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
-                if let Some(last) = each(serde_json::from_slice(&line).context("the projector answered something else")?)? {
+                if let Some(last) = each(serde_json::from_slice(&line).context("the answer is something else")?)? {
                     return Ok(last);
                 }
             }
         }
-        bail!("the projector broke off")
+        bail!("the answer broke off")
     }
 
     /// An answer that refuses, as an error that says what to do.
@@ -218,6 +237,7 @@ impl Api {
             Service::Command => "command service",
             Service::Query => "query service",
             Service::Projector => "projector",
+            Service::Notifier => "notifier",
         };
         let url = self.url(service, "");
         anyhow::Error::new(error).context(format!("the {name} does not answer at {url}: is the stack up? `make up` starts it"))

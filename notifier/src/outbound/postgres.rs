@@ -10,7 +10,8 @@ pub mod letters;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    ConnectOptions, Connection, PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -20,8 +21,6 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(300);
 /// Connections: partitions, mailboxes and requests take turns.
 const CONNECTIONS: u32 = 10;
-/// Taken while the schema is made: `IF NOT EXISTS` alone is not safe against two instances that start at once.
-const SCHEMA_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('notifier schema', 0))";
 
 /// Why a statement failed. Nothing here is told to callers.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +31,10 @@ pub struct PostgresError(#[from] sqlx::Error);
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL is malformed.
-    #[error("the database URL is malformed: {0}")]
+    #[error("DATABASE_URL is malformed: {0}")]
     Url(#[source] sqlx::Error),
-    /// A statement failed.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
-    /// A migration failed.
-    #[error("the migrations failed: {0}")]
+    /// Postgres is away, or a migration failed.
+    #[error("the migrations of the schema notifier failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
 }
 
@@ -49,24 +45,20 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and migrates. Schema and migrations table are the notifier's own, so a database may be shared.
+    /// Connects and migrates.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
             .map_err(StoreError::Url)?
-            .options([("search_path", "notifier")])
             .application_name("orderflow-notifier")
+            // What exists already is no news.
+            .options([("client_min_messages", "warning")])
             .disable_statement_logging();
-        // What exists already is no news.
-        let quiet = options.clone().options([("client_min_messages", "warning")]);
-        let mut connection = PgConnection::connect_with(&quiet).await.map_err(PostgresError)?;
-        make_schema(&mut connection).await?;
-        sqlx::migrate!().run(&mut connection).await?;
-        connection.close().await.map_err(PostgresError)?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
             .idle_timeout(IDLE)
             .connect_lazy_with(options);
+        migrator().run(&pool).await?;
         Ok(Self { pool })
     }
 
@@ -77,12 +69,12 @@ impl PostgresStore {
     }
 }
 
-async fn make_schema(connection: &mut PgConnection) -> Result<(), PostgresError> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query(SCHEMA_LOCK).execute(&mut *transaction).await?;
-    sqlx::query("CREATE SCHEMA IF NOT EXISTS notifier").execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
+/// The migrations, with their table in the schema that they make: other services' are beside it in the same database.
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!();
+    migrator.create_schema("notifier");
+    migrator.dangerous_set_table_name("notifier._sqlx_migrations");
+    migrator
 }
 
 /// A version or a count as Postgres has it; none of ours is near the bound.

@@ -70,7 +70,7 @@ impl PostgresStore {
         most: i64,
     ) -> Result<Vec<Delivery>, PostgresError> {
         let rows = sqlx::query!(
-            "SELECT effect_id, event_id, event_type, state, created_at, due_at, settled_at, receipt, cause FROM effects
+            "SELECT effect_id, event_id, event_type, state, created_at, due_at, settled_at, receipt, cause FROM notifier.effects
              WHERE mailbox = $1 AND ($2::timestamptz IS NULL OR created_at < $2) ORDER BY created_at DESC, effect_id LIMIT $3",
             Mailbox::Webhook(endpoint_id).to_string(),
             before,
@@ -95,7 +95,7 @@ impl PostgresStore {
             .collect();
         let ids: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.message_id).collect();
         let attempts = sqlx::query!(
-            "SELECT effect_id, attempt, at, outcome, status, cause, duration_ms FROM attempts
+            "SELECT effect_id, attempt, at, outcome, status, cause, duration_ms FROM notifier.attempts
              WHERE effect_id = ANY ($1) ORDER BY effect_id, attempt",
             &ids,
         );
@@ -117,7 +117,7 @@ impl PostgresStore {
     pub async fn happenings(&self, endpoint_id: Uuid, most: i64) -> Result<Vec<Happening>, PostgresError> {
         let found = sqlx::query_as!(
             Happening,
-            "SELECT at, what, why FROM endpoint_log WHERE endpoint_id = $1 ORDER BY at DESC LIMIT $2",
+            "SELECT at, what, why FROM notifier.endpoint_log WHERE endpoint_id = $1 ORDER BY at DESC LIMIT $2",
             endpoint_id,
             most,
         );
@@ -127,7 +127,7 @@ impl PostgresStore {
     /// Makes a message due again, under the same id, whatever became of it. False when the endpoint has no such message.
     pub async fn redeliver(&self, endpoint_id: Uuid, message_id: Uuid) -> Result<bool, PostgresError> {
         let made_due = sqlx::query!(
-            "UPDATE effects SET state = 'pending', tries = 0, due_at = now(), begun_at = now(), settled_at = NULL
+            "UPDATE notifier.effects SET state = 'pending', tries = 0, due_at = now(), begun_at = now(), settled_at = NULL
              WHERE effect_id = $1 AND mailbox = $2",
             message_id,
             Mailbox::Webhook(endpoint_id).to_string(),

@@ -74,7 +74,7 @@ impl PostgresStore {
     pub async fn add_endpoint(&self, new: &NewEndpoint) -> Result<bool, PostgresError> {
         let event_types: Vec<String> = new.event_types.iter().map(ToString::to_string).collect();
         let added = sqlx::query!(
-            "INSERT INTO endpoints (endpoint_id, owner, url, event_types, secret) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            "INSERT INTO notifier.endpoints (endpoint_id, owner, url, event_types, secret) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
             new.endpoint_id,
             new.owner,
             new.url,
@@ -91,7 +91,7 @@ impl PostgresStore {
         let found = sqlx::query_as!(
             Endpoint,
             "SELECT endpoint_id AS id, owner, url, event_types, status, created_at, failures, failing_since, disabled_at, disabled_why
-             FROM endpoints WHERE $1::text IS NULL OR owner = $1 ORDER BY created_at DESC, endpoint_id LIMIT $2",
+             FROM notifier.endpoints WHERE $1::text IS NULL OR owner = $1 ORDER BY created_at DESC, endpoint_id LIMIT $2",
             owner,
             most,
         );
@@ -103,7 +103,7 @@ impl PostgresStore {
         let found = sqlx::query_as!(
             Endpoint,
             "SELECT endpoint_id AS id, owner, url, event_types, status, created_at, failures, failing_since, disabled_at, disabled_why
-             FROM endpoints WHERE endpoint_id = $1",
+             FROM notifier.endpoints WHERE endpoint_id = $1",
             endpoint_id,
         );
         Ok(found.fetch_optional(&self.pool).await?)
@@ -111,7 +111,7 @@ impl PostgresStore {
 
     /// The endpoints that something is sent to.
     pub async fn active_endpoints(&self) -> Result<Vec<Uuid>, PostgresError> {
-        let found = sqlx::query_scalar!("SELECT endpoint_id FROM endpoints WHERE status = 'active'");
+        let found = sqlx::query_scalar!("SELECT endpoint_id FROM notifier.endpoints WHERE status = 'active'");
         Ok(found.fetch_all(&self.pool).await?)
     }
 
@@ -119,7 +119,7 @@ impl PostgresStore {
     pub async fn destination(&self, endpoint_id: Uuid) -> Result<Option<Destination>, PostgresError> {
         let found = sqlx::query_as!(
             Destination,
-            "SELECT url, secret FROM endpoints WHERE endpoint_id = $1 AND status = 'active'",
+            "SELECT url, secret FROM notifier.endpoints WHERE endpoint_id = $1 AND status = 'active'",
             endpoint_id,
         );
         Ok(found.fetch_optional(&self.pool).await?)
@@ -128,9 +128,9 @@ impl PostgresStore {
     /// Removes an endpoint with its log. The ledger keeps what was sent to it; what was not will not be.
     pub async fn delete_endpoint(&self, endpoint_id: Uuid) -> Result<(), PostgresError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!("DELETE FROM endpoints WHERE endpoint_id = $1", endpoint_id).execute(&mut *transaction).await?;
+        sqlx::query!("DELETE FROM notifier.endpoints WHERE endpoint_id = $1", endpoint_id).execute(&mut *transaction).await?;
         sqlx::query!(
-            "UPDATE effects SET state = 'skipped', cause = 'the endpoint was deleted', settled_at = now()
+            "UPDATE notifier.effects SET state = 'skipped', cause = 'the endpoint was deleted', settled_at = now()
              WHERE mailbox = 'webhook:' || $1::uuid::text AND state = 'pending'",
             endpoint_id,
         )
@@ -144,10 +144,10 @@ impl PostgresStore {
     pub async fn enable_endpoint(&self, endpoint_id: Uuid, by: &str) -> Result<bool, PostgresError> {
         let enabled = sqlx::query!(
             "WITH enabled AS (
-                 UPDATE endpoints SET status = 'active', failures = 0, failing_since = NULL, disabled_at = NULL, disabled_why = NULL
+                 UPDATE notifier.endpoints SET status = 'active', failures = 0, failing_since = NULL, disabled_at = NULL, disabled_why = NULL
                  WHERE endpoint_id = $1 AND status = 'disabled' RETURNING endpoint_id
              )
-             INSERT INTO endpoint_log (endpoint_id, what, why) SELECT endpoint_id, 'enabled', $2 FROM enabled",
+             INSERT INTO notifier.endpoint_log (endpoint_id, what, why) SELECT endpoint_id, 'enabled', $2 FROM enabled",
             endpoint_id,
             by,
         )
@@ -159,7 +159,7 @@ impl PostgresStore {
     /// Notes that a delivery succeeded after others had failed.
     pub async fn endpoint_recovered(&self, endpoint_id: Uuid) -> Result<(), PostgresError> {
         sqlx::query!(
-            "UPDATE endpoints SET failures = 0, failing_since = NULL WHERE endpoint_id = $1 AND failures > 0",
+            "UPDATE notifier.endpoints SET failures = 0, failing_since = NULL WHERE endpoint_id = $1 AND failures > 0",
             endpoint_id,
         )
         .execute(&self.pool)
@@ -171,7 +171,7 @@ impl PostgresStore {
     pub async fn endpoint_failed(&self, endpoint_id: Uuid) -> Result<Option<Failing>, PostgresError> {
         let found = sqlx::query_as!(
             Failing,
-            r#"UPDATE endpoints SET failures = failures + 1, failing_since = COALESCE(failing_since, now())
+            r#"UPDATE notifier.endpoints SET failures = failures + 1, failing_since = COALESCE(failing_since, now())
                WHERE endpoint_id = $1 RETURNING failing_since AS "since!", now() AS "now!""#,
             endpoint_id,
         );
@@ -183,7 +183,7 @@ impl PostgresStore {
     pub async fn disable_endpoint(&self, disabled: &Disabled, at: DateTime<Utc>) -> Result<bool, PostgresError> {
         let mut transaction = self.pool.begin().await?;
         let owner = sqlx::query_scalar!(
-            "UPDATE endpoints SET status = 'disabled', disabled_at = now(), disabled_why = $2
+            "UPDATE notifier.endpoints SET status = 'disabled', disabled_at = now(), disabled_why = $2
              WHERE endpoint_id = $1 AND status = 'active' RETURNING owner",
             disabled.endpoint_id,
             disabled.cause,
@@ -192,14 +192,14 @@ impl PostgresStore {
         .await?;
         let Some(owner) = owner else { return Ok(false) };
         sqlx::query!(
-            "INSERT INTO endpoint_log (endpoint_id, what, why) VALUES ($1, 'disabled', $2)",
+            "INSERT INTO notifier.endpoint_log (endpoint_id, what, why) VALUES ($1, 'disabled', $2)",
             disabled.endpoint_id,
             disabled.cause,
         )
         .execute(&mut *transaction)
         .await?;
         let others =
-            sqlx::query!("SELECT endpoint_id, event_types FROM endpoints WHERE owner = $1 AND status = 'active'", owner)
+            sqlx::query!("SELECT endpoint_id, event_types FROM notifier.endpoints WHERE owner = $1 AND status = 'active'", owner)
                 .fetch_all(&mut *transaction)
                 .await?;
         let event_id = Uuid::now_v7();
@@ -219,7 +219,7 @@ impl PostgresStore {
                 payload,
             };
             sqlx::query!(
-                "INSERT INTO effects (effect_id, event_id, kind, recipient, event_type, mailbox, payload, state, due_at)
+                "INSERT INTO notifier.effects (effect_id, event_id, kind, recipient, event_type, mailbox, payload, state, due_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', now())",
                 effect.id(),
                 event_id,

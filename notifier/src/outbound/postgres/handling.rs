@@ -34,7 +34,7 @@ impl PostgresStore {
     /// Keeps what could not be decoded.
     pub async fn keep_unreadable(&self, position: &Position, key: Option<&str>, why: &str) -> Result<(), PostgresError> {
         sqlx::query!(
-            "INSERT INTO unreadable (topic, partition, record_offset, key, why) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO notifier.unreadable (topic, partition, record_offset, key, why) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT DO NOTHING",
             position.topic,
             position.partition,
@@ -73,7 +73,7 @@ impl Handling {
         let (streams, versions): (Vec<Uuid>, Vec<i64>) =
             changes.versions.iter().map(|(stream, version)| (*stream, to_i64(*version))).unzip();
         sqlx::query!(
-            "INSERT INTO streams (context, stream_id, version)
+            "INSERT INTO notifier.streams (context, stream_id, version)
              SELECT $1, stream_id, version FROM UNNEST($2::uuid[], $3::bigint[]) AS new (stream_id, version)
              ON CONFLICT (context, stream_id) DO UPDATE SET version = excluded.version",
             context.name(),
@@ -88,7 +88,7 @@ impl Handling {
     async fn write_facts(&mut self, changes: &Changes) -> Result<(), PostgresError> {
         for order in &changes.orders {
             sqlx::query!(
-                "INSERT INTO orders (order_id, user_id, managed, currency, total, lines) VALUES ($1, $2, $3, $4, $5, $6)
+                "INSERT INTO notifier.orders (order_id, user_id, managed, currency, total, lines) VALUES ($1, $2, $3, $4, $5, $6)
                  ON CONFLICT DO NOTHING",
                 order.order_id,
                 order.facts.user_id.map(Uuid::from),
@@ -102,7 +102,7 @@ impl Handling {
         }
         for (payment_id, facts) in &changes.payments {
             sqlx::query!(
-                "INSERT INTO payments (payment_id, order_id, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                "INSERT INTO notifier.payments (payment_id, order_id, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 payment_id,
                 facts.order_id.0,
                 facts.user_id.map(Uuid::from),
@@ -112,7 +112,7 @@ impl Handling {
         }
         for (user_id, user) in &changes.users {
             sqlx::query!(
-                "INSERT INTO users (user_id, name, email, active) VALUES ($1, $2, $3, $4)
+                "INSERT INTO notifier.users (user_id, name, email, active) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (user_id) DO UPDATE SET name = COALESCE(excluded.name, users.name),
                      email = COALESCE(excluded.email, users.email), active = users.active AND excluded.active",
                 user_id,
@@ -125,7 +125,7 @@ impl Handling {
         }
         for (product_id, name) in &changes.products {
             sqlx::query!(
-                "INSERT INTO products (product_id, name) VALUES ($1, $2)
+                "INSERT INTO notifier.products (product_id, name) VALUES ($1, $2)
                  ON CONFLICT (product_id) DO UPDATE SET name = excluded.name",
                 product_id,
                 name,
@@ -142,7 +142,7 @@ impl Handling {
             let effect = &planned.effect;
             // What is there already was planned before, whatever has become of it.
             let written = sqlx::query!(
-                "INSERT INTO effects (effect_id, event_id, kind, recipient, event_type, mailbox, payload, state, due_at, settled_at, cause)
+                "INSERT INTO notifier.effects (effect_id, event_id, kind, recipient, event_type, mailbox, payload, state, due_at, settled_at, cause)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8::text IS NULL THEN 'pending' ELSE 'skipped' END, now(),
                      CASE WHEN $8::text IS NULL THEN NULL ELSE now() END, $8)
                  ON CONFLICT DO NOTHING",
@@ -171,7 +171,7 @@ impl Handling {
 
 async fn known(connection: &mut sqlx::PgConnection, context: Context, streams: &[Uuid]) -> Result<Folding, PostgresError> {
     let versions = sqlx::query!(
-        "SELECT stream_id, version FROM streams WHERE context = $1 AND stream_id = ANY ($2)",
+        "SELECT stream_id, version FROM notifier.streams WHERE context = $1 AND stream_id = ANY ($2)",
         context.name(),
         streams,
     )
@@ -182,13 +182,13 @@ async fn known(connection: &mut sqlx::PgConnection, context: Context, streams: &
     let mut payments = HashMap::new();
     match context {
         Context::Orders => {
-            let rows = sqlx::query!("SELECT order_id, user_id, managed FROM orders WHERE order_id = ANY ($1)", streams);
+            let rows = sqlx::query!("SELECT order_id, user_id, managed FROM notifier.orders WHERE order_id = ANY ($1)", streams);
             for row in rows.fetch_all(&mut *connection).await? {
                 orders.insert(row.order_id, OrderFacts { user_id: row.user_id.map(Into::into), managed: row.managed });
             }
         }
         Context::Payments => {
-            let rows = sqlx::query!("SELECT payment_id, order_id, user_id FROM payments WHERE payment_id = ANY ($1)", streams);
+            let rows = sqlx::query!("SELECT payment_id, order_id, user_id FROM notifier.payments WHERE payment_id = ANY ($1)", streams);
             for row in rows.fetch_all(&mut *connection).await? {
                 let facts = PaymentFacts { order_id: row.order_id.into(), user_id: row.user_id.map(Into::into) };
                 payments.insert(row.payment_id, facts);
@@ -196,7 +196,7 @@ async fn known(connection: &mut sqlx::PgConnection, context: Context, streams: &
         }
         Context::Users | Context::Products => {}
     }
-    let rows = sqlx::query!("SELECT endpoint_id, event_types FROM endpoints WHERE status = 'active' ORDER BY endpoint_id");
+    let rows = sqlx::query!("SELECT endpoint_id, event_types FROM notifier.endpoints WHERE status = 'active' ORDER BY endpoint_id");
     let subscriptions = rows.fetch_all(&mut *connection).await?.into_iter().map(|row| Subscription {
         endpoint: row.endpoint_id,
         event_types: row.event_types.iter().filter_map(|types| EventTypes::parse(types).ok()).collect(),

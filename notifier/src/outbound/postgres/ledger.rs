@@ -28,9 +28,9 @@ impl PostgresStore {
     /// leaves it for later, and nobody else takes it up meanwhile.
     pub async fn take(&self, mailbox: Mailbox, most: u16, lease: Duration) -> Result<Vec<Taken>, PostgresError> {
         let rows = sqlx::query!(
-            r#"UPDATE effects SET attempts = attempts + 1, tries = tries + 1, due_at = now() + make_interval(secs => $3)
+            r#"UPDATE notifier.effects SET attempts = attempts + 1, tries = tries + 1, due_at = now() + make_interval(secs => $3)
                WHERE effect_id IN (
-                   SELECT effect_id FROM effects WHERE mailbox = $1 AND state = 'pending' AND due_at <= now()
+                   SELECT effect_id FROM notifier.effects WHERE mailbox = $1 AND state = 'pending' AND due_at <= now()
                    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
                )
                RETURNING effect_id, event_id, kind, recipient, event_type, payload, attempts, tries,
@@ -61,7 +61,7 @@ impl PostgresStore {
     /// How long until something in this mailbox is due; none when it is empty.
     pub async fn next_due(&self, mailbox: Mailbox) -> Result<Option<Duration>, PostgresError> {
         let seconds = sqlx::query_scalar!(
-            "SELECT EXTRACT(EPOCH FROM min(due_at) - now())::float8 FROM effects WHERE mailbox = $1 AND state = 'pending'",
+            "SELECT EXTRACT(EPOCH FROM min(due_at) - now())::float8 FROM notifier.effects WHERE mailbox = $1 AND state = 'pending'",
             mailbox.to_string(),
         )
         .fetch_one(&self.pool)
@@ -80,7 +80,7 @@ impl PostgresStore {
         };
         let mut transaction = self.pool.begin().await?;
         sqlx::query!(
-            "UPDATE effects SET state = $3, receipt = COALESCE($4, receipt), cause = $5,
+            "UPDATE notifier.effects SET state = $3, receipt = COALESCE($4, receipt), cause = $5,
                  settled_at = CASE WHEN $3 = 'pending' THEN NULL ELSE now() END, due_at = now() + make_interval(secs => $6)
              WHERE effect_id = $1 AND ($3 = 'sent' OR (attempts = $2 AND state = 'pending'))",
             taken.id,
@@ -93,7 +93,7 @@ impl PostgresStore {
         .execute(&mut *transaction)
         .await?;
         sqlx::query!(
-            "INSERT INTO attempts (effect_id, attempt, outcome, status, cause, duration_ms) VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO notifier.attempts (effect_id, attempt, outcome, status, cause, duration_ms) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT DO NOTHING",
             taken.id,
             taken.attempt,
@@ -111,14 +111,14 @@ impl PostgresStore {
     /// How many effects of each kind are in each state.
     pub async fn summary(&self) -> Result<Vec<(String, String, i64)>, PostgresError> {
         let rows = sqlx::query!(
-            r#"SELECT kind, state, count(*) AS "count!" FROM effects GROUP BY kind, state ORDER BY kind, state"#
+            r#"SELECT kind, state, count(*) AS "count!" FROM notifier.effects GROUP BY kind, state ORDER BY kind, state"#
         );
         Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.kind, row.state, row.count)).collect())
     }
 
     /// The states of these effects, those that are in the ledger.
     pub async fn states(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, PostgresError> {
-        let rows = sqlx::query!("SELECT effect_id, state FROM effects WHERE effect_id = ANY ($1)", ids);
+        let rows = sqlx::query!("SELECT effect_id, state FROM notifier.effects WHERE effect_id = ANY ($1)", ids);
         Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.effect_id, row.state)).collect())
     }
 }

@@ -45,13 +45,13 @@ pub struct Person {
 impl PostgresStore {
     /// An order; none as long as the topic was not read that far.
     pub async fn order(&self, order_id: OrderId) -> Result<Option<Order>, PostgresError> {
-        let found = sqlx::query!("SELECT managed, currency, total, lines FROM orders WHERE order_id = $1", order_id.0);
+        let found = sqlx::query!("SELECT managed, currency, total, lines FROM notifier.orders WHERE order_id = $1", order_id.0);
         let Some(row) = found.fetch_optional(&self.pool).await? else { return Ok(None) };
         let lines: Vec<OrderLine> = serde_json::from_value(row.lines).map_err(decode)?;
         let currency: Currency = row.currency.parse().map_err(decode)?;
         let money = |minor: MinorUnits| Money { minor, currency };
         let products: Vec<Uuid> = lines.iter().map(|line| line.product_id.0).collect();
-        let names = sqlx::query!("SELECT product_id, name FROM products WHERE product_id = ANY ($1)", &products);
+        let names = sqlx::query!("SELECT product_id, name FROM notifier.products WHERE product_id = ANY ($1)", &products);
         let names: HashMap<Uuid, String> =
             names.fetch_all(&self.pool).await?.into_iter().map(|row| (row.product_id, row.name)).collect();
         let lines = lines.iter().map(|line| Line {
@@ -67,7 +67,7 @@ impl PostgresStore {
 
     /// A person; none as long as the topic was not read that far.
     pub async fn person(&self, user_id: UserId) -> Result<Option<Person>, PostgresError> {
-        let found = sqlx::query!("SELECT active, name, email FROM users WHERE user_id = $1", user_id.0);
+        let found = sqlx::query!("SELECT active, name, email FROM notifier.users WHERE user_id = $1", user_id.0);
         let Some(row) = found.fetch_optional(&self.pool).await? else { return Ok(None) };
         let name = row.name.map(serde_json::from_value).transpose().map_err(decode)?;
         let email = row.email.map(serde_json::from_value).transpose().map_err(decode)?;

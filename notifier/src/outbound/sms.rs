@@ -41,7 +41,14 @@ struct Receipt {
 impl SmsSender {
     /// By the provider at `url` (that of its messages).
     #[must_use]
-    pub fn new(store: PostgresStore, keys: PersonalKeys, client: HttpClient, url: Uri, token: Option<Secret>, shop: String) -> Self {
+    pub fn new(
+        store: PostgresStore,
+        keys: PersonalKeys,
+        client: HttpClient,
+        url: Uri,
+        token: Option<Secret>,
+        shop: String,
+    ) -> Self {
         Self { store, keys, client, url, token, shop }
     }
 

@@ -1,6 +1,6 @@
 //! What e-mails say: `templates/*.txt` and `*.html` (whose values are escaped), filled in with an order.
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
 use super::postgres::letters::Order;
@@ -64,9 +64,8 @@ impl Templates {
         let mut environment = Environment::new();
         // A misspelt value is an error, not a gap.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_keep_trailing_newline(true);
+        let mut syntax = SyntaxConfig::builder();
+        environment.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }
@@ -82,7 +81,7 @@ impl Templates {
             News::Refunded { .. } => ("order-refunded", "was refunded"),
         };
         let values = self.values(note, order, name);
-        let render = |extension: &str| self.environment.get_template(&format!("{template}.{extension}"))?.render(&values);
+        let render = |extension: &str| self.environment.get_template(&format!("{template}.{extension}"))?.render(Serde(&values));
         let subject = format!("Your order {} {subject}", note.order_id);
         Ok(Letter { subject, text: render("txt")?, html: render("html")? })
     }

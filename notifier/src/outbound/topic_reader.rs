@@ -1,6 +1,9 @@
 //! Reading topics from a time on, apart from the consumer group, for explaining: nothing is committed anywhere. Blocks.
 
-use std::{collections::HashMap, time::{Duration, Instant}};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use events::{Context, DecodeError, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent, topics};

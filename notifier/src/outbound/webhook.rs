@@ -88,10 +88,6 @@ fn judge(answer: &Answer) -> Outcome {
             let cause = format!("it answered {status}: redirects are not followed");
             Outcome::Failed { status: Some(status), cause, retry_after: None }
         }
-        _ => Outcome::Failed {
-            status: Some(status),
-            cause: format!("it answered {status}"),
-            retry_after: answer.retry_after,
-        },
+        _ => Outcome::Failed { status: Some(status), cause: format!("it answered {status}"), retry_after: answer.retry_after },
     }
 }

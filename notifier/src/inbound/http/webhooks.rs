@@ -39,11 +39,7 @@ pub(super) struct NewWebhook {
     secret: Option<String>,
 }
 
-pub(super) async fn make(
-    State(api): State<Api>,
-    caller: Principal,
-    Json(new): Json<NewWebhook>,
-) -> Result<Response, Problem> {
+pub(super) async fn make(State(api): State<Api>, caller: Principal, Json(new): Json<NewWebhook>) -> Result<Response, Problem> {
     if new.event_types.is_empty() || new.event_types.len() > MOST_TYPES {
         let detail = format!("must have 1 to {MOST_TYPES} types or patterns, such as order.shipped.v1, order.* or *");
         return Err(Problem::invalid_field("/event_types", detail));
@@ -92,7 +88,11 @@ pub(super) async fn delete(State(api): State<Api>, caller: Principal, Path(id): 
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn enable(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>) -> Result<JsonBody<Details>, Problem> {
+pub(super) async fn enable(
+    State(api): State<Api>,
+    caller: Principal,
+    Path(id): Path<Uuid>,
+) -> Result<JsonBody<Details>, Problem> {
     Ok(JsonBody(api.webhooks.enable(asker(&caller), id).await?))
 }
 

@@ -209,8 +209,8 @@ impl PostgresStore {
             if !subscription.includes(cloudevent::DISABLED) {
                 continue;
             }
-            let payload = cloudevent::disabled(event_id, at, disabled)
-                .map_err(|error| PostgresError(sqlx::Error::Encode(error.into())))?;
+            let payload =
+                cloudevent::disabled(event_id, at, disabled).map_err(|error| PostgresError(sqlx::Error::Encode(error.into())))?;
             let effect = Effect {
                 event_id: event_id.into(),
                 event_type: cloudevent::DISABLED.to_owned(),

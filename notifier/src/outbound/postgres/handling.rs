@@ -159,7 +159,8 @@ impl Handling {
             .await?;
             if written.rows_affected() > 0 {
                 let state = if planned.skipped.is_some() { "skipped" } else { "pending" };
-                metrics::counter!("orderflow_notifier_effects_total", "kind" => effect.kind.name(), "state" => state).increment(1);
+                metrics::counter!("orderflow_notifier_effects_total", "kind" => effect.kind.name(), "state" => state)
+                    .increment(1);
                 if planned.skipped.is_none() {
                     filled.insert(effect.mailbox());
                 }
@@ -188,7 +189,8 @@ async fn known(connection: &mut sqlx::PgConnection, context: Context, streams: &
             }
         }
         Context::Payments => {
-            let rows = sqlx::query!("SELECT payment_id, order_id, user_id FROM notifier.payments WHERE payment_id = ANY ($1)", streams);
+            let rows =
+                sqlx::query!("SELECT payment_id, order_id, user_id FROM notifier.payments WHERE payment_id = ANY ($1)", streams);
             for row in rows.fetch_all(&mut *connection).await? {
                 let facts = PaymentFacts { order_id: row.order_id.into(), user_id: row.user_id.map(Into::into) };
                 payments.insert(row.payment_id, facts);
@@ -196,7 +198,8 @@ async fn known(connection: &mut sqlx::PgConnection, context: Context, streams: &
         }
         Context::Users | Context::Products => {}
     }
-    let rows = sqlx::query!("SELECT endpoint_id, event_types FROM notifier.endpoints WHERE status = 'active' ORDER BY endpoint_id");
+    let rows =
+        sqlx::query!("SELECT endpoint_id, event_types FROM notifier.endpoints WHERE status = 'active' ORDER BY endpoint_id");
     let subscriptions = rows.fetch_all(&mut *connection).await?.into_iter().map(|row| Subscription {
         endpoint: row.endpoint_id,
         event_types: row.event_types.iter().filter_map(|types| EventTypes::parse(types).ok()).collect(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,6 +19,11 @@ use crate::{domain::effect::Mailbox, outbound::postgres::PostgresStore};
 
 /// How often endpoints are looked for that another process has added or removed.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it is measured what waits.
+const MEASURE: Duration = Duration::from_secs(10);
+/// The channels, as metrics name them.
+const CHANNELS: [&str; 3] = ["webhook", "email", "sms"];
 
 /// Who carries what. A channel that is not configured has no mailbox, and nothing is put into it.
 #[derive(Clone)]
@@ -73,7 +78,12 @@ impl Mailboxes {
 
     /// Keeps a mailbox running for each destination until `stop`; then lets all finish what they have in hand.
     pub async fn run(&self, stop: CancellationToken) {
+        let mut measured: Option<Instant> = None;
         while !stop.is_cancelled() {
+            if measured.is_none_or(|measured| measured.elapsed() >= MEASURE) {
+                measured = Some(Instant::now());
+                self.measure().await;
+            }
             match self.store.active_endpoints().await {
                 Ok(endpoints) => self.adjust(endpoints.into_iter().map(Mailbox::Webhook).collect()),
                 Err(error) => tracing::warn!(%error, "endpoints can't be read"),
@@ -90,6 +100,20 @@ impl Mailboxes {
             mailbox.stop.cancel();
         }
         join_all(running.into_iter().map(|mailbox| mailbox.keeper)).await;
+    }
+
+    async fn measure(&self) {
+        let pending = match self.store.pending().await {
+            Ok(pending) => pending,
+            Err(error) => return tracing::warn!(%error, "what waits can't be measured"),
+        };
+        for channel in CHANNELS {
+            let of_channel = pending.iter().find(|(name, ..)| name == channel);
+            let (count, oldest) = of_channel.map_or((0, 0.0), |(_, count, oldest)| (*count, *oldest));
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            metrics::gauge!("orderflow_notifier_pending", "channel" => channel).set(f64::from(count));
+            metrics::gauge!("orderflow_notifier_oldest_pending_seconds", "channel" => channel).set(oldest);
+        }
     }
 
     /// Starts what is missing and stops what is not wanted any more.

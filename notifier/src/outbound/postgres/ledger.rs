@@ -108,6 +108,16 @@ impl PostgresStore {
         Ok(())
     }
 
+    /// What waits, by channel: how many effects, and for how long the oldest of them has.
+    pub async fn pending(&self) -> Result<Vec<(String, i64, f64)>, PostgresError> {
+        let rows = sqlx::query!(
+            r#"SELECT split_part(mailbox, ':', 1) AS "channel!", count(*) AS "count!",
+                   EXTRACT(EPOCH FROM now() - min(begun_at))::float8 AS "oldest!"
+               FROM notifier.effects WHERE state = 'pending' GROUP BY 1"#
+        );
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.channel, row.count, row.oldest)).collect())
+    }
+
     /// How many effects of each kind are in each state.
     pub async fn summary(&self) -> Result<Vec<(String, String, i64)>, PostgresError> {
         let rows = sqlx::query!(

@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo up down status logs test lint chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
-export TEST_FEATURES := --features command-service/failpoints,projector/failpoints
+export TEST_FEATURES := --features command-service/failpoints,notifier/failpoints,projector/failpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22

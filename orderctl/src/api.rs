@@ -36,6 +36,12 @@ pub struct Connection {
     /// Fulfilment
     #[arg(long, env, default_value = "http://127.0.0.1:8083", value_name = "URL")]
     fulfilment_url: String,
+    /// The notifier
+    #[arg(long, env, default_value = "http://127.0.0.1:8084", value_name = "URL")]
+    notifier_url: String,
+    /// The payment sandbox, for its book
+    #[arg(long, env = "PAYMENT_PROVIDER_URL", default_value = "http://127.0.0.1:8090", value_name = "URL")]
+    sandbox_url: String,
     #[command(flatten)]
     signing: Signing,
     /// A token to call with, instead of minting one
@@ -73,6 +79,10 @@ pub enum Service {
     Projector,
     /// Fulfilment, for sagas.
     Fulfilment,
+    /// The notifier, for what is sent.
+    Notifier,
+    /// The payment sandbox, for what it was asked.
+    Sandbox,
 }
 
 /// A connected caller. Cheap to clone.
@@ -83,6 +93,8 @@ pub struct Api {
     query_url: String,
     projector_url: String,
     fulfilment_url: String,
+    notifier_url: String,
+    sandbox_url: String,
     token: String,
 }
 
@@ -135,6 +147,8 @@ impl Api {
             query_url: base(&connection.query_url),
             projector_url: base(&connection.projector_url),
             fulfilment_url: base(&connection.fulfilment_url),
+            notifier_url: base(&connection.notifier_url),
+            sandbox_url: base(&connection.sandbox_url),
             token,
         })
     }
@@ -146,6 +160,8 @@ impl Api {
             Service::Query => &self.query_url,
             Service::Projector => &self.projector_url,
             Service::Fulfilment => &self.fulfilment_url,
+            Service::Notifier => &self.notifier_url,
+            Service::Sandbox => &self.sandbox_url,
         };
         format!("{base}{path}")
     }
@@ -194,25 +210,36 @@ impl Api {
         &self,
         method: Method,
         path: &str,
+        each: impl FnMut(M) -> Result<Option<T>>,
+    ) -> Result<T> {
+        self.lines_of(Service::Projector, method, path, each).await
+    }
+
+    /// What a service tells line by line, until `each` gives what is asked for.
+    pub async fn lines_of<M: DeserializeOwned, T>(
+        &self,
+        service: Service,
+        method: Method,
+        path: &str,
         mut each: impl FnMut(M) -> Result<Option<T>>,
     ) -> Result<T> {
-        let response = self.request(method, Service::Projector, path).send().await;
-        let response = response.map_err(|error| self.unreachable(Service::Projector, error))?;
+        let response = self.request(method, service, path).send().await;
+        let response = response.map_err(|error| self.unreachable(service, error))?;
         let status = response.status();
         if !status.is_success() {
             return Err(Self::refusal(status, &response.bytes().await.unwrap_or_default(), path));
         }
         let (mut chunks, mut waiting) = (response.bytes_stream(), Vec::new());
         while let Some(chunk) = chunks.next().await {
-            waiting.extend_from_slice(&chunk.context("the projector broke off")?);
+            waiting.extend_from_slice(&chunk.context("the answer broke off")?);
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
-                if let Some(last) = each(serde_json::from_slice(&line).context("the projector answered something else")?)? {
+                if let Some(last) = each(serde_json::from_slice(&line).context("the answer is something else")?)? {
                     return Ok(last);
                 }
             }
         }
-        bail!("the projector broke off")
+        bail!("the answer broke off")
     }
 
     /// An answer that refuses, as an error that says what to do.
@@ -233,6 +260,8 @@ impl Api {
             Service::Query => "query service",
             Service::Projector => "projector",
             Service::Fulfilment => "fulfilment service",
+            Service::Notifier => "notifier",
+            Service::Sandbox => "payment sandbox",
         };
         let url = self.url(service, "");
         anyhow::Error::new(error).context(format!("the {name} does not answer at {url}: is the stack up? `make up` starts it"))

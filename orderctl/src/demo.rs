@@ -1,5 +1,6 @@
 //! `orderctl demo`: the whole way once, with real orders, and then one order of our own.
 
+mod fulfilment;
 pub mod journey;
 
 use std::path::PathBuf;
@@ -51,6 +52,11 @@ pub async fn run(args: &DemoArgs) -> Result<()> {
     println!("\n{}", summary(&api, &imported, streams, waiting.elapsed(), start.elapsed()).await?);
 
     audit(&api, &args.file, &args.options.rejects).await?;
+
+    println!("\nOrders that carry themselves out\n");
+    let fulfilled = fulfilment::run(&api, &plan).await?;
+    println!("{}", fulfilled.text());
+    fulfilled.verdict()?;
 
     println!("\nOne order of our own\n");
     let journey = Journey::run(&api).await.context("the order of our own")?;

@@ -318,7 +318,8 @@ fn path(stream: &str, action: &str) -> Result<String> {
     }
 }
 
-fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+/// A time (RFC 3339), or so long ago.
+pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = text.parse::<DateTime<Utc>>() {
         return Ok(time);
     }

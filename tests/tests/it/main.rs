@@ -12,6 +12,7 @@ mod import;
 mod journey;
 mod lanes;
 mod live;
+mod notifier;
 mod oracle;
 mod parking;
 mod parted;

@@ -1,0 +1,93 @@
+//! Events come in, effects go into the ledger: one transaction for the records of a partition that came together.
+
+use std::{collections::HashSet, sync::Arc};
+
+use chrono::Utc;
+use consumer::{Event, Handler, Position, Received};
+use events::{Context, DecodeError};
+
+use super::{
+    folding::{Changes, Folding, Horizon},
+    mailboxes::Mailboxes,
+};
+use crate::{
+    domain::plan::Happened,
+    outbound::postgres::{PostgresError, PostgresStore},
+};
+
+/// Handles events.
+pub struct Handling {
+    store: PostgresStore,
+    mailboxes: Arc<Mailboxes>,
+    horizon: Horizon,
+}
+
+/// Why records could not be handled now.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlingError {
+    /// The ledger can't be written.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// An event can't be written as JSON again: a defect.
+    #[error("an event can't be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl Handling {
+    /// Writes into `store` what is within the horizon, and wakes whom it concerns.
+    #[must_use]
+    pub fn new(store: PostgresStore, mailboxes: Arc<Mailboxes>, horizon: Horizon) -> Self {
+        Self { store, mailboxes, horizon }
+    }
+}
+
+impl Handler for Handling {
+    type Error = HandlingError;
+
+    async fn handle(&self, partition: &[Received]) -> Result<(), HandlingError> {
+        let Some(first) = partition.first() else { return Ok(()) };
+        let context = happened(&first.event).context();
+        let mut handling = self.store.begin_handling(&first.position).await?;
+        let folding = handling.known(context, &streams(partition)).await?;
+        let changes = fold(folding, partition, &self.horizon)?;
+        if changes.versions.is_empty() {
+            return Ok(());
+        }
+        let filled = handling.commit(context, &changes).await?;
+        self.mailboxes.wake(&filled);
+        Ok(())
+    }
+
+    async fn unreadable(&self, position: &Position, key: Option<&[u8]>, why: &DecodeError) -> Result<(), HandlingError> {
+        tracing::error!(kafka.position = %position, error = %why, "an event can't be read: it is kept in notifier.unreadable");
+        let key = key.map(|key| String::from_utf8_lossy(key));
+        Ok(self.store.keep_unreadable(position, key.as_deref(), &why.to_string()).await?)
+    }
+}
+
+/// An event as planning takes it.
+#[must_use]
+pub fn happened(event: &Event) -> Happened<'_> {
+    match event {
+        Event::User(event) => Happened::User(event),
+        Event::Product(event) => Happened::Product(event),
+        Event::Order(event) => Happened::Order(event),
+        Event::Payment(event) => Happened::Payment(event),
+    }
+}
+
+/// Contexts whose events cause anything: all, as endpoints may ask for any.
+pub const CONTEXTS: [Context; 4] = Context::ALL;
+
+fn streams(partition: &[Received]) -> Vec<uuid::Uuid> {
+    let streams: HashSet<_> = partition.iter().map(|received| received.envelope.stream_id).collect();
+    streams.into_iter().collect()
+}
+
+fn fold(mut folding: Folding, partition: &[Received], horizon: &Horizon) -> Result<Changes, serde_json::Error> {
+    let now = Utc::now();
+    for received in partition {
+        folding.fold(&received.envelope, happened(&received.event), horizon, now)?;
+    }
+    Ok(folding.changes())
+}

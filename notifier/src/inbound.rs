@@ -1,0 +1,3 @@
+//! How callers reach the notifier over HTTP. Events come in through the crate `consumer`.
+
+pub mod http;

@@ -7,8 +7,8 @@ use command_service::{
     inbound::http,
     service::{self, Service},
 };
-use mimalloc::MiMalloc;
 use events::Context;
+use mimalloc::MiMalloc;
 use service_kit::{
     auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
 };

@@ -78,9 +78,7 @@ mod tests {
 
     #[test]
     fn lists_instances_and_says_what_is_wrong_with_them() {
-        let instance = |port: u16, contexts: &[&str], health: Value| {
-            json!({"name": "projector", "host": "10.0.0.1", "port": port, "version": "1.2.3", "contexts": contexts, "health": health})
-        };
+        let instance = |port: u16, contexts: &[&str], health: Value| json!({"name": "projector", "host": "10.0.0.1", "port": port, "version": "1.2.3", "contexts": contexts, "health": health});
         let well = instance(1, &["users", "orders"], json!({"status": "healthy", "latency_ms": 1.5}));
         let gone = instance(2, &[], json!({"status": "unreachable", "latency_ms": 0.2, "detail": "Connection refused"}));
         let told = text(&json!({"current": false, "services": [well, gone]}));

@@ -1,8 +1,8 @@
 //! The provider's HTTP API, and the view of its book.
 
 mod book;
-mod calls;
 mod caller;
+mod calls;
 
 use std::{sync::Arc, time::Duration};
 

@@ -24,12 +24,7 @@ impl Registration {
     /// Registers the instance as soon as all checks pass, and deregisters it at once when `stopping` is cancelled, before it
     /// stops taking requests. Once registered it stays so while checks fail: who lists instances asks for their health. The
     /// check `registry` is never more than degraded.
-    pub fn start(
-        registry: Arc<dyn ServiceRegistry>,
-        instance: Instance,
-        health: &Health,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub fn start(registry: Arc<dyn ServiceRegistry>, instance: Instance, health: &Health, stopping: CancellationToken) -> Self {
         let Some(every) = registry.heartbeat_every() else { return Self(tokio::spawn(std::future::ready(()))) };
         let check = health.state("registry");
         check.set_degraded("not registered yet");

@@ -1,7 +1,7 @@
 //! The README's commands are run as they stand.
 //!
 //! A block of the language `sh` right behind the comment `<!-- run -->` is run by bash, all of them in order in one shell,
-//! with `COMMAND_URL`, `QUERY_URL`, `PROJECTOR_URL`, `TOKEN` and `JWT_SECRET` exported. A `curl` that is answered with an error fails.
+//! with `COMMAND_URL`, `QUERY_URL`, `PROJECTOR_URL`, `FULFILMENT_URL`, `TOKEN` and `JWT_SECRET` exported. A `curl` that is answered with an error fails.
 
 use std::{fs, process::Command};
 
@@ -18,7 +18,7 @@ async fn the_readme_s_commands_work() {
     let text = fs::read_to_string(readme).expect("there is a README.md");
     let blocks = blocks(&text);
     assert!(!blocks.is_empty(), "README.md has no block to be run: put <!-- run --> in the line before ```sh");
-    let stack = Stack::start(Plan::default()).await;
+    let stack = Stack::start(Plan { fulfilments: 1, ..Plan::default() }).await;
     let mut script = PRELUDE.to_owned();
     for (line, block) in &blocks {
         script += &format!("echo '=== README.md:{line}'\n{block}\necho\n");
@@ -30,6 +30,7 @@ async fn the_readme_s_commands_work() {
         .env("COMMAND_URL", stack.commands[0].url())
         .env("QUERY_URL", stack.query.url())
         .env("PROJECTOR_URL", stack.projectors[0].url())
+        .env("FULFILMENT_URL", stack.fulfilments[0].url())
         .env("JWT_SECRET", JWT_SECRET)
         .env("TOKEN", client::token());
     let output = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");

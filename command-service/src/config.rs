@@ -163,6 +163,20 @@ impl Config {
         own.as_ref().unwrap_or(&self.database_url)
     }
 
+    /// All contexts, those that share a database together: what they can share, they have once.
+    #[must_use]
+    pub fn databases(&self) -> Vec<Vec<Context>> {
+        let mut databases: Vec<Vec<Context>> = Vec::new();
+        for context in Context::ALL {
+            let url = self.database_url(context);
+            match databases.iter_mut().find(|others| others.iter().any(|other| self.database_url(*other) == url)) {
+                Some(others) => others.push(context),
+                None => databases.push(vec![context]),
+            }
+        }
+        databases
+    }
+
     /// How the writers run.
     #[must_use]
     pub fn writer(&self) -> WriterConfig {

@@ -6,8 +6,7 @@ use anyhow::Context as _;
 use chrono::Utc;
 use events::{Context, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 use service_kit::health::{Health, StateCheck};
-use sqlx::Connection;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -15,14 +14,14 @@ use crate::{
     application::{
         commands::{Commands, Digests, Stores},
         directory::Directory,
-        relay::{Relay, RelayHealth, RelaySignal},
+        relay::{Relay, RelayHealth, RelaySignal, hear_others},
         writer::{OnCommit, Writers},
     },
     config::Config,
     domain::{Aggregate, order::Order, payment::Payment, product::Product, user::User},
     outbound::{
         kafka::topics,
-        postgres::{PostgresStore, idempotency, keys::PostgresKeys},
+        postgres::{PostgresStore, idempotency, keys::PostgresKeys, relay::RelayOwner},
     },
 };
 
@@ -30,6 +29,8 @@ use crate::{
 const MAINTENANCE: Duration = Duration::from_secs(3600);
 /// Facts about other contexts' aggregates that are kept in memory, for each kind.
 const FACTS: usize = 100_000;
+/// Relay groups that are taken over at a time.
+const TAKEOVERS: usize = 2;
 
 /// Everything that runs, but for the HTTP server.
 pub struct Service {
@@ -69,23 +70,25 @@ async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     Ok(Stores { users, products, orders, payments })
 }
 
-/// Adds a check of each context's database.
+/// Adds a check of each database.
 #[must_use]
-pub fn check_stores(health: Health, stores: &Stores) -> Health {
-    Context::ALL.into_iter().fold(health, |health, context| {
-        let name = match context {
-            Context::Users => "postgres-users",
-            Context::Products => "postgres-products",
-            Context::Orders => "postgres-orders",
-            Context::Payments => "postgres-payments",
-        };
-        let pool = stores.of(context).pool().clone();
-        health.check(name, move || {
-            let pool = pool.clone();
-            async move {
-                let mut connection = pool.acquire().await.map_err(|error| error.to_string())?;
-                connection.ping().await.map_err(|error| error.to_string())
-            }
+pub fn check_stores(health: Health, config: &Config, stores: &Stores) -> Health {
+    let databases = config.databases();
+    let alone = databases.len() == 1;
+    databases.into_iter().fold(health, |health, contexts| {
+        let Some(first) = contexts.first() else { return health };
+        let names: Vec<_> = contexts.iter().map(|context| context.name()).collect();
+        let name = if alone { "postgres".to_owned() } else { format!("postgres-{}", names.join("-")) };
+        // Not the pool of the requests: a crowd of them says nothing of Postgres.
+        let pool = stores.of(*first).relay_pool().clone();
+        health.check(Box::leak(name.into_boxed_str()), move || {
+            // A connection that takes longer to make than the check may take is there for the next check. One that is there
+            // already is tried out by the pool.
+            let acquiring = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.acquire().await.map(drop).map_err(|error| error.to_string()) }
+            });
+            async move { acquiring.await.unwrap_or_else(|error| Err(error.to_string())) }
         })
     })
 }
@@ -116,7 +119,7 @@ impl Service {
         background.push(tokio::spawn(maintain(stores.clone(), stop_background.clone())));
 
         let stop_relays = CancellationToken::new();
-        let relays = relays.start(&stores, &stop_relays);
+        let relays = relays.start(config, &stores, &stop_relays);
         let commands = Commands {
             users,
             products,
@@ -180,7 +183,6 @@ struct Relays {
 struct RelaysConfig {
     kafka: crate::outbound::kafka::KafkaSettings,
     delivery: Option<crate::outbound::kafka::publisher::Delivery>,
-    groups: u16,
 }
 
 struct Reported(StateCheck);
@@ -214,7 +216,7 @@ impl Relays {
                 }
             }
         }
-        Self { config: RelaysConfig { kafka: config.kafka(), delivery, groups }, signals: signals.into(), health: checks }
+        Self { config: RelaysConfig { kafka: config.kafka(), delivery }, signals: signals.into(), health: checks }
     }
 
     fn signal(&self, context: Context) -> &Arc<RelaySignal> {
@@ -222,27 +224,36 @@ impl Relays {
         &found.unwrap_or(&self.signals[0]).1
     }
 
-    fn start(self, stores: &Stores, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    fn start(self, config: &Config, stores: &Stores, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let mut tasks = Vec::new();
-        for (context, signal) in &self.signals {
-            let (store, signal, stop) = (stores.of(*context).clone(), Arc::clone(signal), stop.clone());
-            tasks.push(tokio::spawn(async move { signal.exchange(&store, &stop).await }));
+        let turns = Arc::new(Semaphore::new(TAKEOVERS));
+        for contexts in config.databases() {
+            let shared: Vec<_> = contexts.iter().map(|of| (stores.of(*of).clone(), Arc::clone(self.signal(*of)))).collect();
+            for (store, signal) in shared.clone() {
+                let stop = stop.clone();
+                tasks.push(tokio::spawn(async move { signal.tell_others(&store, &stop).await }));
+            }
+            let Some((first, _)) = shared.first().cloned() else { continue };
+            let stopped = stop.clone();
+            tasks.push(tokio::spawn(async move { hear_others(&shared, &stopped).await }));
+            let Some(delivery) = self.config.delivery else { continue };
+            let owner = RelayOwner::start(first);
+            for (context, group, health) in self.health.iter().filter(|(context, ..)| contexts.contains(context)) {
+                let relay = Relay {
+                    store: stores.of(*context).clone(),
+                    kafka: self.config.kafka.clone(),
+                    delivery,
+                    group: *group,
+                    signal: Arc::clone(self.signal(*context)),
+                    health: Arc::clone(health) as Arc<dyn RelayHealth>,
+                    owner: owner.clone(),
+                    turns: Arc::clone(&turns),
+                };
+                tasks.push(tokio::spawn(relay.run(stop.clone())));
+            }
         }
-        let Some(delivery) = self.config.delivery else {
+        if self.config.delivery.is_none() {
             info!("this process publishes nothing: RELAY_DELIVERY=off");
-            return tasks;
-        };
-        debug_assert_eq!(self.health.len(), self.signals.len() * usize::from(self.config.groups));
-        for (context, group, health) in &self.health {
-            let relay = Relay {
-                store: stores.of(*context).clone(),
-                kafka: self.config.kafka.clone(),
-                delivery,
-                group: *group,
-                signal: Arc::clone(self.signal(*context)),
-                health: Arc::clone(health) as Arc<dyn RelayHealth>,
-            };
-            tasks.push(tokio::spawn(relay.run(stop.clone())));
         }
         tasks
     }

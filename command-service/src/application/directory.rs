@@ -43,8 +43,10 @@ impl<A: Aggregate, F: Clone + Send + 'static> Directory<A, F> {
     /// Over a store; `fact` reads the fact off an aggregate and its version (0: it does not exist).
     #[must_use]
     pub fn new(store: PostgresStore, capacity: usize, fact: fn(&A, u64) -> F) -> Self {
-        let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
-        Self { store, fact, facts: Mutex::new(LruCache::new(capacity)) }
+        // Grows as needed.
+        let mut facts = LruCache::unbounded();
+        facts.resize(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
+        Self { store, fact, facts: Mutex::new(facts) }
     }
 
     /// The facts about these aggregates, in their order.

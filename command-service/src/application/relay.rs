@@ -8,4 +8,4 @@ mod group;
 mod signal;
 
 pub use group::{Relay, RelayHealth};
-pub use signal::RelaySignal;
+pub use signal::{RelaySignal, hear_others};

@@ -49,7 +49,7 @@ async fn without_postgres_it_says_so_and_comes_back() {
     assert!(answers.iter().all(|answer| answer["status"] == 503), "{answers:?}");
     eventually("ready says so", async || {
         let ready = shop.get("/ready", "").await;
-        ready.status == 503 && ready.json()["checks"]["postgres-products"]["status"] == "failed"
+        ready.status == 503 && ready.json()["checks"]["postgres"]["status"] == "failed"
     })
     .await;
     assert_eq!(shop.get("/health", "").await.status, 200);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use events::partition::partition_of;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -189,6 +190,37 @@ async fn a_stopped_owner_loses_its_group_and_is_fenced() {
     first.stop().await;
     second.stop().await;
     shop.assert_published_exactly_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_groups_of_a_process_share_one_session_and_standing_by_keeps_it() {
+    let shop = Shop::open().await;
+    let (first, second) = (shop.publisher().start().await, shop.publisher().start().await);
+    let pool = shop.database.pool("products").await;
+    let sessions = async || {
+        let sessions = "SELECT pid, query_start,
+                (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted)
+            FROM pg_stat_activity a WHERE datname = current_database() AND application_name = 'orderflow-relay-owner' ORDER BY pid";
+        let sessions: Vec<(i32, DateTime<Utc>, i64)> = sqlx::query_as(sessions).fetch_all(&pool).await.unwrap();
+        sessions
+    };
+    let mut before = sessions().await;
+    eventually("both have asked again on the sessions that they had, and own all groups between them", async || {
+        let now = sessions().await;
+        let all_owned = now.iter().map(|(_, _, groups)| groups).sum::<i64>() == 8;
+        let kept = now.len() == 2
+            && before.len() == 2
+            && now.iter().zip(&before).all(|(now, before)| now.0 == before.0 && now.1 > before.1);
+        // On a machine without time a session may be lost: then it begins anew.
+        if !now.iter().map(|session| session.0).eq(before.iter().map(|session| session.0)) {
+            before = now;
+        }
+        kept && all_owned
+    })
+    .await;
+    pool.close().await;
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

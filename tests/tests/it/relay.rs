@@ -5,6 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use system_tests::{Context, Oracle, Plan, Stack, load::Load, planter::Plant, wait::until};
 
+use crate::parted::RELAYS;
+
 /// The moments of a publication: owner but not the producer; the last owner's producer fenced, the cursor not read;
 /// events sent but not committed; committed, and the process does not know it.
 const FAILPOINTS: [&str; 4] = ["relay-owned", "relay-fenced", "relay-sent", "relay-committed"];
@@ -75,7 +77,7 @@ async fn a_relay_that_is_stopped_loses_its_groups_and_does_no_harm_afterwards() 
         stack.commands[victim].signal(Signal::STOP);
         let other = stack.commands[1 - victim].url();
         until("the other instance owns every group", Duration::from_secs(120), async || {
-            (stack.metric(&other, "orderflow_relay_owned").await >= 6.0).then_some(())
+            (stack.metric(&other, "orderflow_relay_owned").await >= RELAYS).then_some(())
         })
         .await;
         load.accepts(60).await;

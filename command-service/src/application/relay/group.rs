@@ -9,7 +9,10 @@ use chrono::Utc;
 use events::RecordedEvent;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rdkafka::error::KafkaError;
-use tokio::task::JoinError;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinError,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -24,7 +27,12 @@ use crate::{
             cursor::{Cursor, CursorError, Position},
             publisher::{Delivery, PublishError, Publisher},
         },
-        postgres::{PostgresError, PostgresStore, append::to_i64, read, relay::Ownership},
+        postgres::{
+            PostgresError, PostgresStore,
+            append::to_i64,
+            read,
+            relay::{Ownership, RelayOwner},
+        },
     },
 };
 
@@ -53,6 +61,11 @@ pub struct Relay {
     pub signal: Arc<RelaySignal>,
     /// Is told how it goes.
     pub health: Arc<dyn RelayHealth>,
+    /// Owns groups in the store's database.
+    pub owner: RelayOwner,
+    /// Take-overs that may go on at a time in this process: each has clients of Kafka that are needed only meanwhile, and all at
+    /// once they leave behind memory that nobody needs, and keep a machine that has little time from ending any of them.
+    pub turns: Arc<Semaphore>,
 }
 
 /// Hears how a relay group does, for readiness.
@@ -133,18 +146,23 @@ impl Relay {
             owned: gauge!("orderflow_relay_owned", &labels),
         };
         loop {
-            let result = match Ownership::acquire(&self.store, self.group).await {
+            let turn = self.turns.acquire().await;
+            let result = match self.owner.acquire(self.store.context(), self.group).await {
                 Ok(Some(ownership)) => {
-                    let result = self.own(&ownership, &meters, &stop).await;
+                    let result = self.own(&ownership, turn.ok(), &meters, &stop).await;
                     self.signal.set_owned(self.group, false);
                     meters.owned.set(0);
                     result.map(|()| Duration::ZERO)
                 }
                 Ok(None) => {
+                    drop(turn);
                     self.health.ok();
                     Ok(STANDBY)
                 }
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    drop(turn);
+                    Err(error.into())
+                }
             };
             // A failure is no excuse to leave what was stored unpublished: who stops us bounds how long we try.
             let ended = stop.is_cancelled() && result.as_ref().err().is_none_or(RelayError::is_refusal);
@@ -171,10 +189,17 @@ impl Relay {
         PAUSE
     }
 
-    async fn own(&self, ownership: &Ownership, meters: &Meters, stop: &CancellationToken) -> Result<(), RelayError> {
+    async fn own(
+        &self,
+        ownership: &Ownership,
+        turn: Option<SemaphorePermit<'_>>,
+        meters: &Meters,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
         crash_point("relay-owned");
         let (publisher, cursor) = self.take_over().await?;
         self.check_store(&cursor).await?;
+        drop(turn);
         let (context, group) = (self.store.context(), self.group);
         info!(%context, group, "the relay owns its group");
         self.signal.set_owned(self.group, true);

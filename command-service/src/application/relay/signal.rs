@@ -1,7 +1,10 @@
 //! Waking relays: from the writers of this process, and from those of others through Postgres.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -68,13 +71,9 @@ impl RelaySignal {
         self.groups[usize::from(group)].owned.store(owned, Ordering::Relaxed);
     }
 
-    /// Passes signals to and from other processes until `stop`.
-    pub async fn exchange(&self, store: &PostgresStore, stop: &CancellationToken) {
-        let run = async { tokio::join!(self.send(store), self.receive(store)) };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = run => {}
-        }
+    /// Tells other processes of lanes that moved and that they may own, until `stop`.
+    pub async fn tell_others(&self, store: &PostgresStore, stop: &CancellationToken) {
+        stop.run_until_cancelled(self.send(store)).await;
     }
 
     async fn send(&self, store: &PostgresStore) {
@@ -88,27 +87,37 @@ impl RelaySignal {
         }
     }
 
-    async fn receive(&self, store: &PostgresStore) {
-        loop {
-            match relay::listen(store).await {
-                Ok(mut listener) => {
-                    // Something may have been appended before we listened.
-                    self.wake_all();
-                    while let Ok(notified) = listener.try_recv().await {
-                        // None: the connection was lost and made anew, and notices between are gone.
-                        let _ = notified;
-                        self.wake_all();
-                    }
-                }
-                Err(error) => warn!(%error, "can't listen for new events of other processes: polling finds them"),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
     fn wake_all(&self) {
         for group in &self.groups {
             group.wake.notify_one();
         }
+    }
+}
+
+/// Wakes the relays of these contexts, which share a database, when other processes tell of new events, until `stop`.
+pub async fn hear_others(contexts: &[(PostgresStore, Arc<RelaySignal>)], stop: &CancellationToken) {
+    stop.run_until_cancelled(receive(contexts)).await;
+}
+
+async fn receive(contexts: &[(PostgresStore, Arc<RelaySignal>)]) {
+    let stores: Vec<_> = contexts.iter().map(|(store, _)| store.clone()).collect();
+    let channels: Vec<_> = stores.iter().map(relay::channel).collect();
+    loop {
+        match relay::listen(&stores).await {
+            Ok(None) => return,
+            Ok(Some(mut listener)) => {
+                // Something may have been appended before we listened.
+                contexts.iter().for_each(|(_, signal)| signal.wake_all());
+                while let Ok(notified) = listener.try_recv().await {
+                    // None: the connection was lost and made anew, and notices between are gone.
+                    let told = |channel: &str| notified.as_ref().is_none_or(|notified| notified.channel() == channel);
+                    for ((_, signal), _) in contexts.iter().zip(&channels).filter(|(_, channel)| told(channel)) {
+                        signal.wake_all();
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "can't listen for new events of other processes: polling finds them"),
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,6 +1,6 @@
 //! `orderctl demo`: the whole way once, with real orders, and then one order of our own.
 
-mod fulfilment;
+pub mod fulfilment;
 pub mod journey;
 
 use std::path::PathBuf;

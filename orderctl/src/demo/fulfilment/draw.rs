@@ -59,3 +59,26 @@ pub(super) fn received(plan: &Plan, orders: &[Drawn]) -> BTreeMap<Uuid, u64> {
     }
     wanted
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn some_are_declined_some_fail_first_and_some_stock_is_short() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/online-retail-2010-12-to-2011-05.csv.xz");
+        let plan = Plan::read(Path::new(file)).unwrap();
+        let orders = draw(&plan, Uuid::from_u128(7));
+        let paid = |method: &str| orders.iter().filter(|order| order.method == method).count();
+        assert_eq!((orders.len(), paid("pm_declined"), paid("pm_fails_twice")), (ORDERS, 46, 65));
+        let received = received(&plan, &orders);
+        let wanted = |product: &Uuid| -> u64 {
+            let lines = orders.iter().flat_map(|order| &order.lines).filter(|(id, _)| id == product);
+            lines.map(|(_, quantity)| u64::from(*quantity)).sum()
+        };
+        let short = received.iter().filter(|(product, pieces)| **pieces < wanted(product)).count();
+        assert!((5..60).contains(&short), "{short} products are short");
+    }
+}

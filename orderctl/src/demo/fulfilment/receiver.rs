@@ -108,3 +108,25 @@ fn local_address(notifier: &str) -> Result<IpAddr> {
     socket.connect(address)?;
     Ok(socket.local_addr()?.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_signed_with_our_key_is_a_delivery() {
+        // The example of the specification's libraries.
+        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let headers = |signature: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".parse().unwrap());
+            headers.insert("webhook-timestamp", "1614265330".parse().unwrap());
+            headers.insert("webhook-signature", signature.parse().unwrap());
+            headers
+        };
+        let good = headers("v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(signed(&key, &good, br#"{"test": 2432232314}"#), Some("msg_p5jXN8AQM9LWM0D4loKWxJek"));
+        assert_eq!(signed(&key, &good, br#"{"test": 2432232315}"#), None);
+        assert_eq!(signed(&key, &headers("v1,AAAA"), br#"{"test": 2432232314}"#), None);
+    }
+}

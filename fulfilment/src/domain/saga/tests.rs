@@ -3,7 +3,7 @@
 mod properties;
 
 use events::{
-    MinorUnits, OrderEvent, OrderId, ProductId, Quantity, ReturnId,
+    MinorUnits, OrderId, ProductId, Quantity, ReturnId,
     orders::{Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderReturned, OrderShipped},
     text::{PaymentMethod, Reason},
 };

@@ -62,7 +62,7 @@ fn input(saga: &Saga, world: &mut World, number: u8) -> Option<Input> {
         }
         4 => match step? {
             step @ (Step::Reserve(_) | Step::Authorise | Step::Confirm) => Input::Answered(step, Outcome::Refused(reason("no"))),
-            _ => return None,
+            Step::Capture | Step::Commit(_) | Step::Refund(_) | Step::Void | Step::Release(_) | Step::Cancel => return None,
         },
         5 => Input::TimedOut,
         6 if matches!(saga.order, OrderState::Placed | OrderState::Confirmed) => cancelled(),
@@ -103,7 +103,7 @@ proptest! {
                 prop_assert!(!world.set_aside && !world.taken);
                 prop_assert_eq!(saga.order, OrderState::Cancelled);
             }
-            stage => prop_assert!(false, "it stands still at {stage:?}: {saga:?}"),
+            stage @ (Stage::Running | Stage::Ending | Stage::Stuck) => prop_assert!(false, "it stands still at {stage:?}: {saga:?}"),
         }
         let is_undone = saga.stock.values().all(|stock| matches!(stock.state, StockState::Wanted | StockState::Released));
         prop_assert_eq!(is_undone, saga.stage() == Stage::Cancelled);

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use system_tests::{
     Command,
-    Context::{Orders, Payments},
+    Context::{Orders, Payments, Users},
     wait::until,
 };
 use uuid::Uuid;
@@ -43,10 +43,7 @@ async fn pay_back(world: &World, user: Uuid, order: Uuid) {
     let (payment, id) = (Uuid::now_v7(), Uuid::now_v7());
     let money = json!({"minor": 3998, "currency": "GBP"});
     for (name, body) in [
-        (
-            "request-payment",
-            json!({"attempt_id": id, "order_id": order, "user_id": user, "amount": money, "method": "pm_1"}),
-        ),
+        ("request-payment", json!({"attempt_id": id, "order_id": order, "user_id": user, "amount": money, "method": "pm_1"})),
         ("authorise-payment", json!({"attempt_id": id, "reference": "P-1"})),
         ("request-capture", json!({"capture_id": id, "amount": money})),
         ("confirm-capture", json!({"capture_id": id, "reference": "P-2"})),
@@ -209,6 +206,36 @@ async fn a_mailbox_that_keeps_dying_makes_not_ready_and_delays_no_other() {
     assert_eq!(world.ask(Method::POST, &path, Value::Null).await.0, 202);
     until("it arrives again", PATIENCE, async || (good_receiver.deliveries().len() == 81).then_some(())).await;
     assert_eq!((good_receiver.deliveries()[80].id.as_str(), good_receiver.ids().len()), (message.as_str(), 80));
+}
+
+#[tokio::test]
+async fn who_was_erased_or_is_gone_hears_nothing() {
+    let world = World::start("").await;
+    let (erased, gone, other) = (world.user("e@x.example").await, world.user("g@x.example").await, world.user(EMAIL).await);
+    let mut orders = Vec::new();
+    for user in [erased, gone, other] {
+        orders.push(world.place(json!({ "user_id": user })).await);
+    }
+    // Erasing somebody is destroying their key.
+    let pool = sqlx::PgPool::connect(&world.stack.database.url).await.unwrap();
+    sqlx::query("DELETE FROM users.personal_keys WHERE key_id = $1").bind(erased).execute(&pool).await.unwrap();
+    let close = Command::new(Users, "deactivate-user", gone, json!({}));
+    world.client.send(&close).await.accepted();
+    // What is heard of the account comes from another topic.
+    until("the notifier knows", PATIENCE, async || {
+        let closed = sqlx::query_scalar("SELECT count(*) FROM notifier.users WHERE NOT active");
+        (closed.fetch_one(&pool).await.ok() == Some(1_i64)).then_some(())
+    })
+    .await;
+    for order in orders {
+        world.step(order, "confirm-order", json!({})).await;
+    }
+    until("the other hears", PATIENCE, async || (world.mail.mails().len() == 1).then_some(())).await;
+    world.settled(1).await;
+    let causes = sqlx::query_scalar("SELECT cause FROM notifier.effects WHERE state = 'skipped' ORDER BY cause");
+    let causes: Vec<String> = causes.fetch_all(&pool).await.unwrap();
+    assert_eq!(causes, ["the account is closed", "the personal data was erased"]);
+    assert_eq!(world.mail.mails()[0].recipients, [EMAIL]);
 }
 
 #[tokio::test]

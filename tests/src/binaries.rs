@@ -7,7 +7,8 @@ use std::{
 };
 
 /// How to build them.
-const BUILD: &str = "cargo build --workspace --bins --tests --features command-service/failpoints,notifier/failpoints,projector/failpoints";
+const BUILD: &str =
+    "cargo build --workspace --bins --tests --features command-service/failpoints,notifier/failpoints,projector/failpoints";
 
 /// The path of a program of this workspace: in `ORDERFLOW_BIN_DIR`, or where cargo put it.
 ///

@@ -5,17 +5,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use consumer::Event;
 use events::{Context, Envelope};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::folding::Horizon;
+use super::{folding::Horizon, handling::happened};
 use crate::{
     domain::effect::Effect,
     outbound::{
         postgres::{PostgresError, PostgresStore},
-        topic_reader::{AnyEvent, TopicReader},
+        topic_reader::TopicReader,
     },
 };
 
@@ -86,7 +87,7 @@ pub struct Explaining {
     horizon: Horizon,
 }
 
-type Read = (Envelope<'static>, AnyEvent);
+type Read = (Envelope<'static>, Event);
 
 impl Explaining {
     /// From these topics and this ledger.
@@ -154,7 +155,7 @@ impl Explaining {
         let mut folding = self.store.known(context, &streams).await?;
         let mut planned: Vec<(&Envelope<'_>, Effect)> = Vec::new();
         for (envelope, event) in together {
-            match folding.explain(envelope, event.happened()) {
+            match folding.explain(envelope, happened(event)) {
                 Ok(effects) => planned.extend(effects.into_iter().map(|effect| (envelope, effect))),
                 Err(error) => tracing::warn!(%error, event.id = %envelope.id, "an event can't be encoded"),
             }

@@ -60,8 +60,8 @@ impl Handler for Handling {
 
     async fn unreadable(&self, position: &Position, key: Option<&[u8]>, why: &DecodeError) -> Result<(), HandlingError> {
         tracing::error!(kafka.position = %position, error = %why, "an event can't be read: it is kept in notifier.unreadable");
-        let key = key.map(|key| String::from_utf8_lossy(key));
-        Ok(self.store.keep_unreadable(position, key.as_deref(), &why.to_string()).await?)
+        let key = key.map(|key| printable(&String::from_utf8_lossy(key)));
+        Ok(self.store.keep_unreadable(position, key.as_deref(), &printable(&why.to_string())).await?)
     }
 }
 
@@ -78,6 +78,13 @@ pub fn happened(event: &Event) -> Happened<'_> {
 
 /// Contexts whose events cause anything: all, as endpoints may ask for any.
 pub const CONTEXTS: [Context; 4] = Context::ALL;
+
+/// What Postgres takes as text, which is not everything, and no novels.
+fn printable(text: &str) -> String {
+    /// Characters.
+    const MOST: usize = 500;
+    text.chars().filter(|letter| !letter.is_control()).take(MOST).collect()
+}
 
 fn streams(partition: &[Received]) -> Vec<uuid::Uuid> {
     let streams: HashSet<_> = partition.iter().map(|received| received.envelope.stream_id).collect();

@@ -6,15 +6,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use events::{Context, DecodeError, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent, topics};
+use consumer::Event;
+use events::{Context, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent, topics};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers},
 };
-
-use crate::domain::plan::Happened;
 
 /// How long a question to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,41 +31,6 @@ pub struct TopicReader {
     pub prefix: String,
 }
 
-/// An event of any context, owned.
-#[derive(Debug, Clone)]
-pub enum AnyEvent {
-    /// Of a user.
-    User(UserEvent),
-    /// Of a product.
-    Product(ProductEvent),
-    /// Of an order.
-    Order(OrderEvent),
-    /// Of a payment.
-    Payment(PaymentEvent),
-}
-
-impl AnyEvent {
-    /// As planning takes it.
-    #[must_use]
-    pub const fn happened(&self) -> Happened<'_> {
-        match self {
-            Self::User(event) => Happened::User(event),
-            Self::Product(event) => Happened::Product(event),
-            Self::Order(event) => Happened::Order(event),
-            Self::Payment(event) => Happened::Payment(event),
-        }
-    }
-
-    fn decode(context: Context, event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
-        match context {
-            Context::Users => UserEvent::decode(event_type, data).map(Self::User),
-            Context::Products => ProductEvent::decode(event_type, data).map(Self::Product),
-            Context::Orders => OrderEvent::decode(event_type, data).map(Self::Order),
-            Context::Payments => PaymentEvent::decode(event_type, data).map(Self::Payment),
-        }
-    }
-}
-
 impl TopicReader {
     /// Gives `each` the events of a context that were published from `from` on, each partition's in order, up to where the
     /// topic ends now, or until it says no. What can't be read is passed over.
@@ -74,7 +38,7 @@ impl TopicReader {
         &self,
         context: Context,
         from: DateTime<Utc>,
-        mut each: impl FnMut(Envelope<'static>, AnyEvent) -> bool,
+        mut each: impl FnMut(Envelope<'static>, Event) -> bool,
     ) -> KafkaResult<()> {
         let consumer = self.consumer()?;
         let topic = topics::events(&self.prefix, context);
@@ -147,9 +111,15 @@ fn begin(consumer: &BaseConsumer, topic: &str, from: DateTime<Utc>) -> KafkaResu
     Ok(ends)
 }
 
-fn event(context: Context, message: &BorrowedMessage<'_>) -> Option<(Envelope<'static>, AnyEvent)> {
+fn event(context: Context, message: &BorrowedMessage<'_>) -> Option<(Envelope<'static>, Event)> {
     let headers = message.headers().into_iter().flat_map(Headers::iter);
     let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?)))).ok()?;
-    let event = AnyEvent::decode(context, &envelope.event_type, message.payload().unwrap_or_default()).ok()?;
+    let (event_type, data) = (&*envelope.event_type, message.payload().unwrap_or_default());
+    let event = match context {
+        Context::Users => Event::User(UserEvent::decode(event_type, data).ok()?),
+        Context::Products => Event::Product(ProductEvent::decode(event_type, data).ok()?),
+        Context::Orders => Event::Order(OrderEvent::decode(event_type, data).ok()?),
+        Context::Payments => Event::Payment(PaymentEvent::decode(event_type, data).ok()?),
+    };
     Some((envelope.into_owned(), event))
 }

@@ -62,7 +62,7 @@ async fn what_cannot_be_read_is_kept_once() {
     let records = order(Uuid::now_v7(), vec![placed(USER)]);
     let (position, why) = (&records[0].position, events::DecodeError::Header("ce_id"));
     for _ in 0..2 {
-        world.handling().unreadable(position, Some(b"key"), &why).await.unwrap();
+        world.handling().unreadable(position, Some(b"ke\0y"), &why).await.unwrap();
     }
     let kept: String =
         world.database.ask("SELECT topic || '/' || partition || ' ' || key || ': ' || why FROM notifier.unreadable").await;

@@ -4,13 +4,15 @@ mod receiver;
 mod smtp;
 mod world;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command as Program};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use system_tests::{
     Command,
-    Context::{Orders, Payments},
+    Context::{Orders, Payments, Users},
+    binaries::program,
+    stack::JWT_SECRET,
     wait::until,
 };
 use uuid::Uuid;
@@ -24,8 +26,7 @@ const PHONE: &str = "+442079460001";
 /// An order's whole life, one that is cancelled, and two that nobody is to hear of.
 async fn live(world: &World) -> Uuid {
     let user = world.user(EMAIL).await;
-    let (status, _) = world.ask(Method::PUT, &format!("/v1/contacts/{user}"), json!({ "phone": PHONE })).await;
-    assert_eq!(status, 204);
+    assert_eq!(set_phone(world, user).await, 204);
     let order = world.place(json!({ "user_id": user })).await;
     world.step(order, "confirm-order", json!({})).await;
     world.step(order, "ship-order", json!({"carrier": "Post", "tracking": "X1"})).await;
@@ -39,14 +40,20 @@ async fn live(world: &World) -> Uuid {
     order
 }
 
+/// Sets a user's number; what is answered when the command service is asked for the key in time.
+async fn set_phone(world: &World, user: Uuid) -> u16 {
+    until("the key can be had", PATIENCE, async || {
+        let (status, _) = world.ask(Method::PUT, &format!("/v1/contacts/{user}"), json!({ "phone": PHONE })).await;
+        (status != 503).then_some(status)
+    })
+    .await
+}
+
 async fn pay_back(world: &World, user: Uuid, order: Uuid) {
     let (payment, id) = (Uuid::now_v7(), Uuid::now_v7());
     let money = json!({"minor": 3998, "currency": "GBP"});
     for (name, body) in [
-        (
-            "request-payment",
-            json!({"attempt_id": id, "order_id": order, "user_id": user, "amount": money, "method": "pm_1"}),
-        ),
+        ("request-payment", json!({"attempt_id": id, "order_id": order, "user_id": user, "amount": money, "method": "pm_1"})),
         ("authorise-payment", json!({"attempt_id": id, "reference": "P-1"})),
         ("request-capture", json!({"capture_id": id, "amount": money})),
         ("confirm-capture", json!({"capture_id": id, "reference": "P-2"})),
@@ -86,6 +93,10 @@ async fn everybody_hears_once_and_a_replay_from_zero_sends_nothing() {
     let explained = explain(&world).await;
     assert_eq!(explained.len(), 15);
     assert!(explained.iter().all(|effect| effect["ledger"] == "sent"), "{explained:?}");
+    let said = orderctl(&world, &["explain", "--from", "1h"]).await;
+    assert!(said.contains(&format!("order.shipped.v1 {order}  email.order-shipped to ")), "{said}");
+    assert!(said.lines().last().unwrap().starts_with("15 messages from ") && said.ends_with(": 15 sent\n"), "{said}");
+    assert!(orderctl(&world, &["summary"]).await.contains("sms.order-shipped"));
 
     // From zero: another group, and an endpoint that is new.
     let records = "orderflow_consumer_records_total";
@@ -138,6 +149,16 @@ async fn explain(world: &World) -> Vec<Value> {
     let lines: Vec<Value> = lines.collect();
     assert!(lines.last().unwrap()["done"].is_object(), "{lines:?}");
     lines.into_iter().filter_map(|line| line.get("effect").cloned()).collect()
+}
+
+/// Runs `orderctl notifications`; what it says.
+async fn orderctl(world: &World, arguments: &[&str]) -> String {
+    let mut orderctl = Program::new(program("orderctl"));
+    orderctl.arg("notifications").args(arguments).env("NOTIFIER_URL", world.notifier.url()).env("JWT_SECRET", JWT_SECRET);
+    let output = tokio::task::spawn_blocking(move || orderctl.output()).await.unwrap().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}{stderr}");
+    stdout.into_owned()
 }
 
 #[tokio::test]
@@ -212,6 +233,36 @@ async fn a_mailbox_that_keeps_dying_makes_not_ready_and_delays_no_other() {
 }
 
 #[tokio::test]
+async fn who_was_erased_or_is_gone_hears_nothing() {
+    let world = World::start("").await;
+    let (erased, gone, other) = (world.user("e@x.example").await, world.user("g@x.example").await, world.user(EMAIL).await);
+    let mut orders = Vec::new();
+    for user in [erased, gone, other] {
+        orders.push(world.place(json!({ "user_id": user })).await);
+    }
+    // Erasing somebody is destroying their key.
+    let pool = sqlx::PgPool::connect(&world.stack.database.url).await.unwrap();
+    sqlx::query("DELETE FROM users.personal_keys WHERE key_id = $1").bind(erased).execute(&pool).await.unwrap();
+    let close = Command::new(Users, "deactivate-user", gone, json!({}));
+    world.client.send(&close).await.accepted();
+    // What is heard of the account comes from another topic.
+    until("the notifier knows", PATIENCE, async || {
+        let closed = sqlx::query_scalar("SELECT count(*) FROM notifier.users WHERE NOT active");
+        (closed.fetch_one(&pool).await.ok() == Some(1_i64)).then_some(())
+    })
+    .await;
+    for order in orders {
+        world.step(order, "confirm-order", json!({})).await;
+    }
+    until("the other hears", PATIENCE, async || (world.mail.mails().len() == 1).then_some(())).await;
+    world.settled(1).await;
+    let causes = sqlx::query_scalar("SELECT cause FROM notifier.effects WHERE state = 'skipped' ORDER BY cause");
+    let causes: Vec<String> = causes.fetch_all(&pool).await.unwrap();
+    assert_eq!(causes, ["the account is closed", "the personal data was erased"]);
+    assert_eq!(world.mail.mails()[0].recipients, [EMAIL]);
+}
+
+#[tokio::test]
 async fn endpoints_are_where_they_may_be_and_are_seen_by_their_owner() {
     let mut world = World::start("").await;
     let make = async |world: &World, url: &str, types: Value, secret: Value| {
@@ -237,8 +288,7 @@ async fn endpoints_are_where_they_may_be_and_are_seen_by_their_owner() {
     }
     assert_eq!(world.ask(Method::DELETE, &path, Value::Null).await.0, 204);
     assert_eq!(world.ask(Method::GET, &path, Value::Null).await.0, 404);
-    let unknown = format!("/v1/contacts/{}", Uuid::now_v7());
-    assert_eq!(world.ask(Method::PUT, &unknown, json!({ "phone": PHONE })).await.0, 404);
+    assert_eq!(set_phone(&world, Uuid::now_v7()).await, 404);
 
     // By default neighbours are nobody's business, nor is plain HTTP.
     world.notifier.kill();

@@ -185,6 +185,8 @@ fn consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Qu
         .set("enable.partition.eof", "true")
         // A position that is not there is an error, never a silent jump to the end.
         .set("auto.offset.reset", "error")
+        // The end of the partition is what is waited for: a broker that waits for more to come would only hold it back.
+        .set("fetch.wait.max.ms", "10")
         .set("isolation.level", isolation)
         .create_with_context(Quiet)
 }

@@ -43,7 +43,7 @@ const STANDBY: Duration = Duration::from_millis(500);
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of event data in one transaction, about.
-const BATCH_BYTES: i64 = 1 << 20;
+const BATCH_BYTES: i64 = 4 << 20;
 /// Events of one lane in one transaction, at least and at most.
 const BATCH_EVENTS: (i64, i64) = (16, 2_000);
 

@@ -1,13 +1,13 @@
 //! The relay's producer: a batch of events and the cursor after it, in one Kafka transaction.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use events::{Context, RecordedEvent, topics};
 use rdkafka::{
-    ClientContext,
+    ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
@@ -44,9 +44,15 @@ pub enum PublishError {
     Lost(#[source] KafkaError),
 }
 
-/// A relay group's producer. All calls block.
+/// A relay group's producers. All calls block.
+///
+/// Transactions take turns between two of them: the broker answers a commit before its markers are written, and refuses
+/// the same producer's next transaction until they are, which librdkafka then tries again 20 ms later. What the second one
+/// sends stands behind the first one's in every partition, and its transaction begins only when the first one's is certain
+/// to be committed, so that the order is kept, and no cursor overtakes another.
 pub struct Publisher {
-    producer: BaseProducer<PublisherContext>,
+    producers: Vec<BaseProducer<PublisherContext>>,
+    turn: AtomicUsize,
     delivery: Delivery,
     context: Context,
     topic: String,
@@ -84,41 +90,36 @@ impl ProducerContext for PublisherContext {
 }
 
 impl Publisher {
-    /// A new producer, which fences whoever published for this group before.
+    /// New producers, which fence whoever published for this group before.
     pub fn open(settings: &KafkaSettings, context: Context, group: u16, delivery: Delivery) -> Result<Self, KafkaError> {
-        let mut config = settings.client();
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // As every other client hashes, so that consumers can compute a key's partition.
-            .set("partitioner", "murmur2_random")
-            .set("compression.type", "lz4")
-            // A batch is sent as a whole and flushed: waiting for more would only add to the latency.
-            .set("linger.ms", "0")
-            .set("batch.num.messages", "20000")
-            .set("batch.size", "1000000")
-            .set("queue.buffering.max.messages", "100000")
-            .set("queue.buffering.max.kbytes", "65536")
-            .set("message.max.bytes", "2000000")
-            .set("delivery.timeout.ms", "30000");
+        let name = format!("{}.{context}.relay.{group}", settings.prefix);
+        let producers = match delivery {
+            Delivery::ExactlyOnce => {
+                let transactional_ids = [name.clone(), format!("{name}.second")];
+                let producers = transactional_ids.map(|id| config(settings).set("transactional.id", id).clone());
+                producers.iter().map(producer).collect::<Result<Vec<_>, _>>()?
+            }
+            Delivery::AtLeastOnce => vec![producer(&config(settings))?],
+        };
         if delivery == Delivery::ExactlyOnce {
-            config
-                .set("transactional.id", format!("{}.{context}.relay.{group}", settings.prefix))
-                .set("transaction.timeout.ms", "30000");
-        }
-        let context_of_producer = PublisherContext { failed: AtomicBool::new(false) };
-        let producer: BaseProducer<_> = config.create_with_context(context_of_producer)?;
-        if delivery == Delivery::ExactlyOnce {
-            producer.init_transactions(REQUEST_TIMEOUT)?;
+            for producer in &producers {
+                producer.init_transactions(REQUEST_TIMEOUT)?;
+            }
         }
         Ok(Self {
-            producer,
+            producers,
+            turn: AtomicUsize::new(0),
             delivery,
             context,
             topic: topics::events(&settings.prefix, context),
             cursor_topic: topics::relay_cursors(&settings.prefix, context),
             group: i32::from(group),
         })
+    }
+
+    /// Whose turn it is.
+    fn producer(&self) -> &BaseProducer<PublisherContext> {
+        &self.producers[self.turn.load(Ordering::Relaxed) % self.producers.len()]
     }
 
     /// Publishes the events in the order given and, with them or after them, the cursor.
@@ -130,14 +131,15 @@ impl Publisher {
     }
 
     fn publish_in_transaction(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
-        self.producer.begin_transaction().map_err(PublishError::Lost)?;
+        self.producer().begin_transaction().map_err(PublishError::Lost)?;
         let sent = self.send_all(events).and_then(|()| {
             crash_point("relay-sent");
             self.send_cursor(cursor)
         });
-        let committed = sent.and_then(|()| self.drain()).and_then(|()| self.producer.commit_transaction(REQUEST_TIMEOUT));
+        let committed = sent.and_then(|()| self.drain()).and_then(|()| self.producer().commit_transaction(REQUEST_TIMEOUT));
         let Err(error) = committed else {
             crash_point("relay-committed");
+            self.turn.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
         // Only an error that asks for an abort leaves no doubt; after any other the cursor in Kafka must be read. Records whose
@@ -152,7 +154,7 @@ impl Publisher {
     }
 
     fn publish_and_flush(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
-        self.producer.context().failed.store(false, Ordering::Relaxed);
+        self.producer().context().failed.store(false, Ordering::Relaxed);
         self.send_all(events).and_then(|()| self.flush()).map_err(PublishError::Lost)?;
         crash_point("relay-sent");
         // The cursor is not waited for: a lost one only makes the last events come again.
@@ -163,7 +165,7 @@ impl Publisher {
 
     fn flush(&self) -> Result<(), KafkaError> {
         self.drain()?;
-        if self.producer.context().failed.load(Ordering::Relaxed) {
+        if self.producer().context().failed.load(Ordering::Relaxed) {
             return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
         }
         Ok(())
@@ -173,13 +175,13 @@ impl Publisher {
     /// numbers, which the broker refuses, and each refusal costs as long as a drain may take.
     fn abort(&self) -> Result<(), KafkaError> {
         self.drain()?;
-        self.producer.abort_transaction(REQUEST_TIMEOUT)
+        self.producer().abort_transaction(REQUEST_TIMEOUT)
     }
 
     /// Waits until the fate of every record sent is known. The crate's own flush does so too, but looks only every 100 ms.
     fn drain(&self) -> Result<(), KafkaError> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
-        while self.producer.in_flight_count() > 0 {
+        while self.producer().in_flight_count() > 0 {
             if Instant::now() > deadline {
                 return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
             }
@@ -190,9 +192,9 @@ impl Publisher {
 
     /// Takes the delivery reports that are there, and pauses when there are none.
     fn look(&self) {
-        let before = self.producer.in_flight_count();
-        self.producer.poll(Duration::ZERO);
-        if self.producer.in_flight_count() == before {
+        let before = self.producer().in_flight_count();
+        self.producer().poll(Duration::ZERO);
+        if self.producer().in_flight_count() == before {
             std::thread::sleep(LOOK);
         }
     }
@@ -224,7 +226,7 @@ impl Publisher {
     fn send(&self, record: BaseRecord<'_, str, str, ()>) -> Result<(), KafkaError> {
         let mut record = record;
         loop {
-            match self.producer.send(record) {
+            match self.producer().send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
@@ -234,4 +236,28 @@ impl Publisher {
             }
         }
     }
+}
+
+fn config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = settings.client();
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // As every other client hashes, so that consumers can compute a key's partition.
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "lz4")
+        // A batch is sent as a whole and flushed: waiting for more would only add to the latency.
+        .set("linger.ms", "0")
+        .set("batch.num.messages", "20000")
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "100000")
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("message.max.bytes", "2000000")
+        .set("delivery.timeout.ms", "30000")
+        .set("transaction.timeout.ms", "30000");
+    config
+}
+
+fn producer(config: &ClientConfig) -> Result<BaseProducer<PublisherContext>, KafkaError> {
+    config.create_with_context(PublisherContext { failed: AtomicBool::new(false) })
 }

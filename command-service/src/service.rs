@@ -105,7 +105,8 @@ impl Service {
         let mut writers = WritersOf { config, stores: &stores, relays: &relays, tasks: Vec::new() };
         let (known_quotes, known_payers) = (directories.quotes.clone(), directories.payers.clone());
         let users = writers.start::<User>(move |committed| known_payers.iter().for_each(|known| known.committed(committed)));
-        let products = writers.start::<Product>(move |committed| known_quotes.iter().for_each(|known| known.committed(committed)));
+        let products =
+            writers.start::<Product>(move |committed| known_quotes.iter().for_each(|known| known.committed(committed)));
         let orders = writers.start::<Order>(|_| {});
         let payments = writers.start::<Payment>(|_| {});
         let writers = writers.tasks;
@@ -157,10 +158,7 @@ struct WritersOf<'a> {
 
 impl WritersOf<'_> {
     /// Those of a context; none when it runs elsewhere.
-    fn start<A: Aggregate>(
-        &mut self,
-        observe: impl Fn(&mut Committed<'_, A>) + Send + Sync + 'static,
-    ) -> Option<Writers<A>> {
+    fn start<A: Aggregate>(&mut self, observe: impl Fn(&mut Committed<'_, A>) + Send + Sync + 'static) -> Option<Writers<A>> {
         let context = <A::Event as DomainEvent>::CONTEXT;
         let (store, signal) = (self.stores.of(context)?, Arc::clone(self.relays.signal(context)?));
         let on_commit: OnCommit<A> = Arc::new(move |mut committed| {

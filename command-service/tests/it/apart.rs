@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Database, Instance, Launch, eventually, id, money, product_body, proxy::Proxy, service, staff, user_body};
+use crate::harness::{
+    Answer, Database, Instance, Launch, eventually, id, money, product_body, proxy::Proxy, service, staff, user_body,
+};
 
 /// A process with some contexts on a database of its own, which none of the settings for all contexts names.
 fn launch(database: &Database, contexts: &str) -> Launch {
     let launch = Launch::new("").without("DATABASE_URL").env("COMMAND_CONTEXTS", contexts);
-    contexts.split(',').fold(launch, |launch, context| {
-        launch.env(&format!("DATABASE_URL_{}", context.to_uppercase()), &database.url)
-    })
+    contexts
+        .split(',')
+        .fold(launch, |launch, context| launch.env(&format!("DATABASE_URL_{}", context.to_uppercase()), &database.url))
 }
 
 /// Users and products in two processes, and a third with orders that reaches each through a proxy.
@@ -157,7 +159,8 @@ async fn a_process_says_which_contexts_it_does_not_run() {
     let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64()).collect();
     assert_eq!(statuses, [Some(421), Some(201)], "{answers:?}");
     assert_eq!(payments.get("/v1/lanes?context=payments", &service()).await.status, 200);
-    let checks: BTreeMap<String, Value> = serde_json::from_value(payments.get("/ready", "").await.json()["checks"].take()).unwrap();
+    let checks: BTreeMap<String, Value> =
+        serde_json::from_value(payments.get("/ready", "").await.json()["checks"].take()).unwrap();
     assert_eq!(checks.keys().collect::<Vec<_>>(), ["postgres"]);
 }
 

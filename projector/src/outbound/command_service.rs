@@ -100,9 +100,11 @@ impl CommandService {
 
     /// Whether all of them are alive.
     pub async fn ping(&self) -> Result<(), CommandServiceError> {
-        let pings = self.bases.distinct().into_iter().map(|base| async move {
-            checked(self.http.get(format!("{base}/health")).send().await?).await.map(drop)
-        });
+        let pings = self
+            .bases
+            .distinct()
+            .into_iter()
+            .map(|base| async move { checked(self.http.get(format!("{base}/health")).send().await?).await.map(drop) });
         try_join_all(pings).await.map(drop)
     }
 

@@ -39,9 +39,7 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
 /// What belongs to a context that runs here, or the problem that it runs elsewhere.
 pub(super) fn here<T>(part: Option<T>, context: Context) -> Result<T, Problem> {
     part.ok_or_else(|| {
-        let detail = format!(
-            "This command service does not run the context `{context}`: send the request to the one that does."
-        );
+        let detail = format!("This command service does not run the context `{context}`: send the request to the one that does.");
         let title = "This context runs elsewhere";
         Problem::new(StatusCode::MISDIRECTED_REQUEST, "context-elsewhere", title, detail).with_member("context", context.name())
     })

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod commands;
 pub mod directory;
+pub mod facts;
 pub mod lane;
 pub mod relay;
 pub mod state;

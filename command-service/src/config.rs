@@ -30,9 +30,21 @@ pub struct Config {
     /// How others find it.
     #[command(flatten)]
     pub registry: RegistryConfig,
+    /// The contexts that this process runs, comma-separated.
+    #[arg(long, env, value_delimiter = ',', default_value = "users,products,orders,payments")]
+    pub command_contexts: Vec<Context>,
+    /// The command service that runs what orders have to know of and this process does not run.
+    #[arg(long, env)]
+    pub command_service_url: Option<String>,
+    /// Another one that runs the context `users`.
+    #[arg(long, env)]
+    pub command_service_url_users: Option<String>,
+    /// Another one that runs the context `products`.
+    #[arg(long, env)]
+    pub command_service_url_products: Option<String>,
     /// Postgres: `postgres://user:password@host:port/database`.
     #[arg(long, env)]
-    pub database_url: Secret,
+    pub database_url: Option<Secret>,
     /// Another database for the context `users`.
     #[arg(long, env)]
     pub database_url_users: Option<Secret>,
@@ -123,6 +135,12 @@ impl ServiceConfig for Config {
         self.registry.validate()?;
         self.master_key()?;
         self.store_settings()?;
+        for context in self.contexts() {
+            self.database_url(context)?;
+        }
+        for context in self.asked() {
+            self.peer(context)?;
+        }
         if !self.topic_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
             || !(1..=100).contains(&self.topic_prefix.len())
         {
@@ -151,30 +169,67 @@ impl Config {
         Ok(StoreSettings { lanes, relay_groups: self.relay_groups })
     }
 
-    /// The database of a context.
+    /// Whether this process runs a context.
     #[must_use]
-    pub fn database_url(&self, context: Context) -> &Secret {
+    pub fn runs(&self, context: Context) -> bool {
+        self.command_contexts.contains(&context)
+    }
+
+    /// The contexts that this process runs, each once.
+    pub fn contexts(&self) -> impl Iterator<Item = Context> {
+        Context::ALL.into_iter().filter(|context| self.runs(*context))
+    }
+
+    /// The contexts that this process does not run and has to ask: orders have to know of users and products.
+    pub fn asked(&self) -> impl Iterator<Item = Context> {
+        let needed = self.runs(Context::Orders).then_some([Context::Users, Context::Products]);
+        needed.into_iter().flatten().filter(|context| !self.runs(*context))
+    }
+
+    /// The database of a context.
+    pub fn database_url(&self, context: Context) -> Result<&Secret, ConfigError> {
         let own = match context {
             Context::Users => &self.database_url_users,
             Context::Products => &self.database_url_products,
             Context::Orders => &self.database_url_orders,
             Context::Payments => &self.database_url_payments,
         };
-        own.as_ref().unwrap_or(&self.database_url)
+        own.as_ref().or(self.database_url.as_ref()).ok_or_else(|| {
+            let own = context.name().to_uppercase();
+            ConfigError::new("DATABASE_URL", format!("is required (or DATABASE_URL_{own}, for the context {context})"))
+        })
     }
 
-    /// All contexts, those that share a database together: what they can share, they have once.
-    #[must_use]
-    pub fn databases(&self) -> Vec<Vec<Context>> {
-        let mut databases: Vec<Vec<Context>> = Vec::new();
-        for context in Context::ALL {
-            let url = self.database_url(context);
-            match databases.iter_mut().find(|others| others.iter().any(|other| self.database_url(*other) == url)) {
-                Some(others) => others.push(context),
-                None => databases.push(vec![context]),
+    /// Where the command service is that runs a context of [`Self::asked`].
+    pub fn peer(&self, context: Context) -> Result<&str, ConfigError> {
+        let own = match context {
+            Context::Users => &self.command_service_url_users,
+            Context::Products => &self.command_service_url_products,
+            Context::Orders | Context::Payments => &None,
+        };
+        let name = format!("COMMAND_SERVICE_URL_{}", context.name().to_uppercase());
+        let Some(url) = own.as_ref().or(self.command_service_url.as_ref()) else {
+            let problem = format!("is required (or COMMAND_SERVICE_URL): orders run here, and {context} don't");
+            return Err(ConfigError::new(name, problem));
+        };
+        if !url.starts_with("http://") {
+            let name = if own.is_some() { name } else { "COMMAND_SERVICE_URL".to_owned() };
+            return Err(ConfigError::new(name, "must be an http:// URL"));
+        }
+        Ok(url.trim_end_matches('/'))
+    }
+
+    /// The contexts that this process runs, those that share a database together: what they can share, they have once.
+    pub fn databases(&self) -> Result<Vec<Vec<Context>>, ConfigError> {
+        let mut databases: Vec<(&Secret, Vec<Context>)> = Vec::new();
+        for context in self.contexts() {
+            let url = self.database_url(context)?;
+            match databases.iter_mut().find(|(other, _)| *other == url) {
+                Some((_, contexts)) => contexts.push(context),
+                None => databases.push((url, vec![context])),
             }
         }
-        databases
+        Ok(databases.into_iter().map(|(_, contexts)| contexts).collect())
     }
 
     /// How the writers run.

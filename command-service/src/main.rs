@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         return Ok(shutdown.begun().await.finish());
     };
     let stores = stores?;
-    let health = service::check_stores(Health::new(shutdown.token()), &config, &stores);
+    let health = service::check_stores(Health::new(shutdown.token()), &config, &stores)?;
     let service = Service::start(&config, stores, &health, shutdown.token())?;
 
     let server = Server::bind(&config.common).await?;

@@ -27,6 +27,18 @@ pub struct Connection {
     /// The command service
     #[arg(long, env, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     command_url: String,
+    /// Another command service that runs the context `users`
+    #[arg(long, env, value_name = "URL")]
+    command_url_users: Option<String>,
+    /// Another command service that runs the context `products`
+    #[arg(long, env, value_name = "URL")]
+    command_url_products: Option<String>,
+    /// Another command service that runs the context `orders`
+    #[arg(long, env, value_name = "URL")]
+    command_url_orders: Option<String>,
+    /// Another command service that runs the context `payments`
+    #[arg(long, env, value_name = "URL")]
+    command_url_payments: Option<String>,
     /// The query service
     #[arg(long, env, default_value = "http://127.0.0.1:8081", value_name = "URL")]
     query_url: String,
@@ -49,6 +61,18 @@ pub struct Connection {
     token: Option<String>,
 }
 
+impl Connection {
+    fn command_url(&self, context: BoundedContext) -> &str {
+        let own = match context {
+            BoundedContext::Users => &self.command_url_users,
+            BoundedContext::Products => &self.command_url_products,
+            BoundedContext::Orders => &self.command_url_orders,
+            BoundedContext::Payments => &self.command_url_payments,
+        };
+        own.as_ref().unwrap_or(&self.command_url)
+    }
+}
+
 /// The secret that tokens are signed with.
 #[derive(Debug, Clone, Args)]
 pub struct Signing {
@@ -68,11 +92,39 @@ impl Signing {
     }
 }
 
+/// A bounded context: each may have a command service of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundedContext {
+    /// Accounts.
+    Users,
+    /// Catalogue and stock.
+    Products,
+    /// Orders and returns.
+    Orders,
+    /// Payments.
+    Payments,
+}
+
+impl BoundedContext {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Users, Self::Products, Self::Orders, Self::Payments];
+
+    /// The name, as paths have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Products => "products",
+            Self::Orders => "orders",
+            Self::Payments => "payments",
+        }
+    }
+}
+
 /// Which service a request goes to.
 #[derive(Debug, Clone, Copy)]
 pub enum Service {
-    /// The write side.
-    Command,
+    /// The write side of a context.
+    Command(BoundedContext),
     /// The read side.
     Query,
     /// The read side's writer, for dead letters.
@@ -89,7 +141,8 @@ pub enum Service {
 #[derive(Debug, Clone)]
 pub struct Api {
     client: Client,
-    command_url: String,
+    /// By context, in the order of [`BoundedContext::ALL`].
+    command_urls: [String; 4],
     query_url: String,
     projector_url: String,
     fulfilment_url: String,
@@ -143,7 +196,7 @@ impl Api {
         let base = |url: &str| url.trim_end_matches('/').to_owned();
         Ok(Self {
             client,
-            command_url: base(&connection.command_url),
+            command_urls: BoundedContext::ALL.map(|context| base(connection.command_url(context))),
             query_url: base(&connection.query_url),
             projector_url: base(&connection.projector_url),
             fulfilment_url: base(&connection.fulfilment_url),
@@ -156,7 +209,10 @@ impl Api {
     /// The address of a path of a service.
     pub fn url(&self, service: Service, path: &str) -> String {
         let base = match service {
-            Service::Command => &self.command_url,
+            Service::Command(BoundedContext::Users) => &self.command_urls[0],
+            Service::Command(BoundedContext::Products) => &self.command_urls[1],
+            Service::Command(BoundedContext::Orders) => &self.command_urls[2],
+            Service::Command(BoundedContext::Payments) => &self.command_urls[3],
             Service::Query => &self.query_url,
             Service::Projector => &self.projector_url,
             Service::Fulfilment => &self.fulfilment_url,
@@ -169,6 +225,14 @@ impl Api {
     /// A request with the caller's token.
     pub fn request(&self, method: Method, service: Service, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(service, path)).bearer_auth(&self.token)
+    }
+
+    /// Fails with advice when a command service doesn't answer.
+    pub async fn check_commands_alive(&self) -> Result<()> {
+        for context in BoundedContext::ALL {
+            self.check_alive(Service::Command(context)).await?;
+        }
+        Ok(())
     }
 
     /// Fails with advice when a service doesn't answer.
@@ -184,9 +248,10 @@ impl Api {
     }
 
     /// Sends a command with an idempotency key, and gives its answer.
-    pub async fn command(&self, path: &str, key: &str, body: &Value) -> Result<Value> {
-        let request = self.request(Method::POST, Service::Command, path).header("idempotency-key", key).json(body);
-        let response = request.send().await.map_err(|error| self.unreachable(Service::Command, error))?;
+    pub async fn command(&self, context: BoundedContext, path: &str, key: &str, body: &Value) -> Result<Value> {
+        let service = Service::Command(context);
+        let request = self.request(Method::POST, service, path).header("idempotency-key", key).json(body);
+        let response = request.send().await.map_err(|error| self.unreachable(service, error))?;
         Self::document(response, path).await
     }
 
@@ -256,7 +321,7 @@ impl Api {
     /// A failure to reach a service, as an error that says what to do.
     pub fn unreachable(&self, service: Service, error: reqwest::Error) -> anyhow::Error {
         let name = match service {
-            Service::Command => "command service",
+            Service::Command(_) => "command service",
             Service::Query => "query service",
             Service::Projector => "projector",
             Service::Fulfilment => "fulfilment service",

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use self::journey::Journey;
-use crate::api::{Api, Connection, Service};
+use crate::api::{Api, BoundedContext, Connection, Service};
 use crate::audit::audit;
 use crate::import::plan::Plan;
 use crate::import::probe::quantile;
@@ -37,7 +37,7 @@ pub struct DemoArgs {
 /// Runs the demonstration; fails when the audit does.
 pub async fn run(args: &DemoArgs) -> Result<()> {
     let api = Api::new(&args.connection)?;
-    api.check_alive(Service::Command).await?;
+    api.check_commands_alive().await?;
     api.check_alive(Service::Query).await?;
     let plan = Arc::new(Plan::read(&args.file)?);
     println!("Importing {} lines of {} …", grouped(plan.lines), args.file.display());
@@ -93,9 +93,10 @@ async fn summary(api: &Api, imported: &Imported, streams: u64, waited: Duration,
 /// All events written so far: the sum of every lane's head.
 async fn events(api: &Api) -> Result<u64> {
     let mut events = 0;
-    for context in ["users", "products", "orders", "payments"] {
-        let answer = api.get(Service::Command, &format!("/v1/lanes?context={context}")).await?;
-        let heads = answer["heads"].as_array().with_context(|| format!("the lanes of {context} have no heads"))?;
+    for context in BoundedContext::ALL {
+        let name = context.name();
+        let answer = api.get(Service::Command(context), &format!("/v1/lanes?context={name}")).await?;
+        let heads = answer["heads"].as_array().with_context(|| format!("the lanes of {name} have no heads"))?;
         events += heads.iter().filter_map(serde_json::Value::as_u64).sum::<u64>();
     }
     Ok(events)

@@ -29,7 +29,7 @@ use self::plan::Plan;
 use self::rejects::{Reason, Reject, by_reason};
 use self::stream::Phased;
 use self::tally::{Failure, Tally};
-use crate::api::{Api, Connection, Service};
+use crate::api::{Api, Connection};
 use crate::text::{duration, grouped, per_second, table};
 
 /// Refusals that are printed; the rest is in the report.
@@ -87,7 +87,7 @@ pub async fn run(args: &ImportArgs) -> Result<()> {
 
 /// Sends the plan and writes the report of what was not taken.
 pub async fn import(api: &Api, plan: Arc<Plan>, options: &ImportOptions) -> Result<Imported> {
-    api.check_alive(Service::Command).await?;
+    api.check_commands_alive().await?;
     let (latest, acknowledged) = watch::channel(None);
     let probe = tokio::spawn(probe::run(api.clone(), acknowledged));
     let mut imported = Imported::of(&plan);

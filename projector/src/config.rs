@@ -2,12 +2,16 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use events::Context;
 use service_kit::{
     config::{CommonConfig, ConfigError, Secret, ServiceConfig},
     registry::RegistryConfig,
 };
 
-use crate::application::{audit::AuditSettings, worker::Limits};
+use crate::{
+    application::{audit::AuditSettings, worker::Limits},
+    outbound::command_service::Bases,
+};
 
 /// Keeps the read models in Redis up to date with the events on Kafka.
 #[derive(Debug, clap::Parser)]
@@ -44,6 +48,22 @@ pub struct Config {
     /// The command service, for missing events and keys of personal data.
     #[arg(long, env, default_value = "http://127.0.0.1:8080")]
     pub command_service_url: String,
+
+    /// Another one that runs the context `users`.
+    #[arg(long, env)]
+    pub command_service_url_users: Option<String>,
+
+    /// Another one that runs the context `products`.
+    #[arg(long, env)]
+    pub command_service_url_products: Option<String>,
+
+    /// Another one that runs the context `orders`.
+    #[arg(long, env)]
+    pub command_service_url_orders: Option<String>,
+
+    /// Another one that runs the context `payments`.
+    #[arg(long, env)]
+    pub command_service_url_payments: Option<String>,
 
     /// The consumer group. Checkpoints are in Redis: another name changes nothing of where reading begins.
     #[arg(long, env, default_value = "orderflow-projector")]
@@ -102,8 +122,12 @@ impl ServiceConfig for Config {
         if !self.redis_url.expose().starts_with("redis://") {
             return Err(ConfigError::new("REDIS_URL", "must be a redis:// URL"));
         }
-        if !self.command_service_url.starts_with("http://") {
-            return Err(ConfigError::new("COMMAND_SERVICE_URL", "must be an http:// URL"));
+        for context in Context::ALL {
+            let (own, url) = self.command_service_of(context);
+            if !url.starts_with("http://") {
+                let own = if own { format!("_{}", context.name().to_uppercase()) } else { String::new() };
+                return Err(ConfigError::new(format!("COMMAND_SERVICE_URL{own}"), "must be an http:// URL"));
+            }
         }
         for (name, value) in [
             ("KAFKA_BROKERS", &self.kafka_brokers),
@@ -123,6 +147,23 @@ impl ServiceConfig for Config {
 }
 
 impl Config {
+    /// Where the command services are.
+    #[must_use]
+    pub fn command_services(&self) -> Bases {
+        Bases::new(|context| self.command_service_of(context).1.to_owned())
+    }
+
+    /// Where the command service of a context is, and whether that is a setting of its own.
+    fn command_service_of(&self, context: Context) -> (bool, &str) {
+        let own = match context {
+            Context::Users => &self.command_service_url_users,
+            Context::Products => &self.command_service_url_products,
+            Context::Orders => &self.command_service_url_orders,
+            Context::Payments => &self.command_service_url_payments,
+        };
+        (own.is_some(), own.as_ref().unwrap_or(&self.command_service_url))
+    }
+
     /// The bounds of a worker.
     #[must_use]
     pub fn limits(&self) -> Limits {

@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     let topics = Arc::new(Topics::new(&config.kafka_brokers, &config.topic_prefix)?);
     let store = Arc::new(RedisStore::new(config.redis_url.expose(), &config.redis_prefix, config.log_changes)?);
-    let commands = Arc::new(CommandService::new(&config.command_service_url, secret.clone())?);
+    let commands = Arc::new(CommandService::new(config.command_services(), secret.clone())?);
     let partitions = Partitions::default();
 
     let health = checks(Health::new(shutdown.token()), &topics, &store, &commands, &partitions);

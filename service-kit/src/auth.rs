@@ -3,6 +3,7 @@
 //! [`Principal`] is put into a request by `routes` after the token and the role were checked.
 
 mod hs256;
+mod service_token;
 mod verifier;
 
 use std::{
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
+pub use service_token::ServiceToken;
 pub use verifier::{AuthError, MintError, Verifier, mint};
 
 /// What a caller may do in general.

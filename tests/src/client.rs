@@ -1,6 +1,7 @@
 //! A client as it should be: it keeps the key of what it sends, and sends it again until it knows.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -157,6 +158,8 @@ impl Answer {
 pub struct Client {
     http: reqwest::Client,
     commands: Arc<[String]>,
+    /// Where contexts are that have a command service of their own.
+    apart: Arc<BTreeMap<Context, String>>,
     query: String,
     ledger: Arc<Ledger>,
     token: String,
@@ -168,7 +171,13 @@ impl Client {
     #[must_use]
     pub fn new(commands: Vec<String>, query: String, ledger: Arc<Ledger>) -> Self {
         let http = reqwest::Client::builder().timeout(ATTEMPT).build().expect("a client");
-        Self { http, commands: commands.into(), query, ledger, token: token(), turn: Arc::default() }
+        Self { http, commands: commands.into(), apart: Arc::default(), query, ledger, token: token(), turn: Arc::default() }
+    }
+
+    /// The same for contexts that have command services of their own.
+    #[must_use]
+    pub fn apart(self, apart: BTreeMap<Context, String>) -> Self {
+        Self { apart: apart.into(), ..self }
     }
 
     /// The ledger.
@@ -177,8 +186,11 @@ impl Client {
         &self.ledger
     }
 
-    /// A command service; each time another one.
-    fn command_url(&self) -> &str {
+    /// The context's command service, or one of those that have all; each time another one.
+    fn command_url(&self, context: Context) -> &str {
+        if let Some(own) = self.apart.get(&context) {
+            return own;
+        }
         &self.commands[self.turn.fetch_add(1, Ordering::Relaxed) % self.commands.len()]
     }
 
@@ -188,7 +200,7 @@ impl Client {
         let deadline = Instant::now() + PATIENCE;
         let (method, path, body) = command.request();
         loop {
-            let url = format!("{}{path}", self.command_url());
+            let url = format!("{}{path}", self.command_url(command.context));
             let mut request = self.http.request(method.clone(), url).bearer_auth(&self.token).json(&body);
             if let Some(key) = &command.key {
                 request = request.header("idempotency-key", key);
@@ -208,7 +220,8 @@ impl Client {
         }
     }
 
-    /// Sends commands in one stream, and those of which it got no answer again. All need keys and ids.
+    /// Sends commands in one stream (for each command service one), and those of which it got no answer again. All need keys
+    /// and ids.
     pub async fn send_stream(&self, commands: &[Command]) -> Vec<Answer> {
         let sent = self.ledger.tick();
         let deadline = Instant::now() + PATIENCE;
@@ -219,12 +232,14 @@ impl Client {
                 return answers.into_iter().flatten().collect();
             }
             assert!(Instant::now() < deadline, "gave up on {} commands of a stream", open.len());
-            let body: String = open.iter().map(|index| format!("{}\n", commands[*index].line())).collect();
-            let lines = self.stream_once(body).await;
-            for (index, mut line) in open.into_iter().zip(lines) {
-                let status = line["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
-                let answer = if status < 300 { line } else { line["problem"].take() };
-                answers[index] = self.settle(&commands[index], sent, status, answer);
+            for (url, open) in self.streams(commands, &open) {
+                let body: String = open.iter().map(|index| format!("{}\n", commands[*index].line())).collect();
+                let lines = self.stream_once(url, body).await;
+                for (index, mut line) in open.into_iter().zip(lines) {
+                    let status = line["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
+                    let answer = if status < 300 { line } else { line["problem"].take() };
+                    answers[index] = self.settle(&commands[index], sent, status, answer);
+                }
             }
             if answers.iter().any(Option::is_none) {
                 tokio::time::sleep(PAUSE).await;
@@ -232,9 +247,23 @@ impl Client {
         }
     }
 
+    /// Which of the open commands go where.
+    fn streams(&self, commands: &[Command], open: &[usize]) -> Vec<(&str, Vec<usize>)> {
+        let mut streams: Vec<(&str, Vec<usize>)> = Vec::new();
+        let one = self.command_url(commands[open[0]].context);
+        for index in open {
+            let url = self.apart.get(&commands[*index].context).map_or(one, String::as_str);
+            match streams.iter_mut().find(|(known, _)| *known == url) {
+                Some((_, stream)) => stream.push(*index),
+                None => streams.push((url, vec![*index])),
+            }
+        }
+        streams
+    }
+
     /// The lines that were answered before the end, or before the connection broke.
-    async fn stream_once(&self, body: String) -> Vec<Value> {
-        let request = self.http.post(format!("{}/v1/commands", self.command_url())).bearer_auth(&self.token);
+    async fn stream_once(&self, url: &str, body: String) -> Vec<Value> {
+        let request = self.http.post(format!("{url}/v1/commands")).bearer_auth(&self.token);
         let sent = request.header(header::CONTENT_TYPE, "application/x-ndjson").body(body).send().await;
         let Ok(response) = sent else { return Vec::new() };
         if !response.status().is_success() {
@@ -295,9 +324,11 @@ impl Client {
         self.http.get(format!("{}{path}", self.query)).bearer_auth(&self.token).timeout(Duration::from_secs(35))
     }
 
-    /// A request to a command service.
+    /// A request to the command service of the context that the path begins with, as in `/v1/orders/…`.
     pub fn asking(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.command_url())).bearer_auth(&self.token)
+        let named = |context: &Context| path.strip_prefix("/v1/").is_some_and(|rest| rest.starts_with(context.name()));
+        let context = Context::ALL.into_iter().find(named).unwrap_or(Context::Users);
+        self.http.get(format!("{}{path}", self.command_url(context))).bearer_auth(&self.token)
     }
 }
 

@@ -120,7 +120,7 @@ impl<'a> Oracle<'a> {
     /// When one is missing, or is there twice.
     pub async fn published(&self) {
         for context in Context::ALL {
-            let stored = postgres::read(&self.stack.database.url, context).await;
+            let stored = postgres::read(self.stack.database_url(context), context).await;
             let mut findings = Vec::new();
             kafka::check(context, &stored, &kafka::read(self.stack, context).await, self.delivery, &mut findings);
             assert!(findings.is_empty(), "{findings:#?}");
@@ -154,7 +154,7 @@ impl<'a> Oracle<'a> {
     /// What of a context is on its way.
     async fn late(&self, context: Context) -> Option<String> {
         let stack = self.stack;
-        let stored = postgres::count(&stack.database.url, context).await;
+        let stored = postgres::count(stack.database_url(context), context).await;
         let records = kafka::read(stack, context).await;
         let published = kafka::distinct(&records);
         if published < stored {
@@ -174,7 +174,7 @@ impl<'a> Oracle<'a> {
         let (entries, doubts) = (self.ledger.entries(), self.ledger.doubts());
         let mut contexts = Vec::new();
         for context in Context::ALL {
-            let stored = postgres::read(&stack.database.url, context).await;
+            let stored = postgres::read(stack.database_url(context), context).await;
             let entries: Vec<_> = entries.iter().filter(|entry| entry.context == context).collect();
             postgres::check(context, &stored, &entries, &doubts, &mut findings);
             let records = kafka::read(stack, context).await;

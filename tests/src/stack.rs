@@ -1,6 +1,8 @@
 //! All services of a test, on a database, topics and read models of their own.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod apart;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -8,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     binaries,
     client::Client,
+    context::Context,
     ledger::Ledger,
     network::{Server, Service},
     process::Process,
@@ -33,6 +36,9 @@ const READY: Duration = Duration::from_secs(120);
 pub struct Plan {
     /// Command services.
     pub commands: usize,
+    /// Whether each context has a command service of its own, on a database of its own, in place of those that have all. Not
+    /// with servers of its own.
+    pub apart: bool,
     /// Projectors.
     pub projectors: usize,
     /// Whether Redis is a server of the test's own.
@@ -57,6 +63,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             commands: 1,
+            apart: false,
             projectors: 1,
             own_redis: false,
             own_servers: false,
@@ -74,7 +81,7 @@ impl Default for Plan {
 #[derive(Debug)]
 pub struct Stack {
     // Dropped in this order: services first, then what they use.
-    /// The command services.
+    /// The command services; apart: one for each context, in the order of [`Context::ALL`].
     pub commands: Vec<Process>,
     /// The projectors.
     pub projectors: Vec<Process>,
@@ -90,6 +97,8 @@ pub struct Stack {
     pub topics: Topics,
     /// The event stores.
     pub database: Database,
+    /// Those of contexts that are apart.
+    apart: BTreeMap<Context, Database>,
     /// What was sent and what was answered.
     pub ledger: Arc<Ledger>,
     /// The name that everything of this stack carries.
@@ -142,10 +151,13 @@ impl Stack {
             servers: servers.as_ref(),
             directory: directory.path().to_owned(),
         };
-        let commands: Vec<_> = (0..plan.commands).map(|number| settings.command(number, &plan.command_environment)).collect();
+        let apart = if plan.apart { apart::databases(&name).await } else { BTreeMap::new() };
+        let count = if plan.apart { Context::ALL.len() } else { plan.commands };
+        let mut commands: Vec<_> = (0..count).map(|number| settings.command(number, &plan.command_environment)).collect();
         let url = commands[0].url();
-        let projectors =
+        let mut projectors: Vec<_> =
             (0..plan.projectors).map(|number| settings.projector(number, &url, &plan.projector_environment)).collect();
+        apart::separate(&mut commands, &mut projectors, &apart);
         let query = settings.query();
         let sandbox = (plan.fulfilments > 0).then(|| settings.sandbox(&plan.sandbox_environment));
         let provider = sandbox.as_ref().map(Process::url).unwrap_or_default();
@@ -153,7 +165,7 @@ impl Stack {
             (0..plan.fulfilments).map(|number| settings.fulfilment(number, &provider, &plan.fulfilment_environment)).collect();
         let topics = Topics { prefix: name.clone(), brokers: kafka };
         let ledger = Arc::default();
-        Self { commands, projectors, query, fulfilments, sandbox, redis, topics, database, ledger, name, servers, directory }
+        Self { commands, projectors, query, fulfilments, sandbox, redis, topics, database, apart, ledger, name, servers, directory }
     }
 
     /// Waits until every service that runs says that it is ready.
@@ -184,7 +196,21 @@ impl Stack {
     #[must_use]
     pub fn client(&self) -> Client {
         let commands = self.commands.iter().map(Process::url).collect();
-        Client::new(commands, self.query.url(), Arc::clone(&self.ledger))
+        let apart = self.apart.keys().map(|context| (*context, self.command_url(*context))).collect();
+        Client::new(commands, self.query.url(), Arc::clone(&self.ledger)).apart(apart)
+    }
+
+    /// Where a context's command service is.
+    #[must_use]
+    pub fn command_url(&self, context: Context) -> String {
+        let own = if self.apart.is_empty() { None } else { Context::ALL.into_iter().position(|other| other == context) };
+        self.commands[own.unwrap_or_default()].url()
+    }
+
+    /// The URL of the database with a context's events.
+    #[must_use]
+    pub fn database_url(&self, context: Context) -> &str {
+        &self.apart.get(&context).unwrap_or(&self.database).url
     }
 
     /// The sum of a metric over all its labels, of one process.

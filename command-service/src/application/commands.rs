@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events::{Context, DataKey, StreamId, UserId, text::PaymentMethod};
+use events::{Context, DataKey, StreamId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{
     command::Key,
-    directory::Directory,
+    facts::Facts,
     state::{self, LoadError},
     writer::Writers,
 };
 use crate::{
     domain::{
-        order::{Order, ProductQuote, Standing},
+        order::{Order, Payer, ProductQuote},
         payment::Payment,
         product::Product,
         user::{EmailClaim, User},
@@ -25,26 +25,26 @@ use crate::{
 };
 
 /// What orders may know of products: what it costs, none when it does not exist.
-pub type Quotes = Directory<Product, Option<ProductQuote>>;
-/// What orders may know of users: how they stand, and what they pay with.
-pub type Customers = Directory<User, (Standing, Option<PaymentMethod>)>;
+pub type Quotes = Arc<dyn Facts<Option<ProductQuote>>>;
+/// What orders may know of users.
+pub type Payers = Arc<dyn Facts<Payer>>;
 
-/// Everything that commands need.
+/// Everything that commands need. What belongs to a context is none where that context runs elsewhere.
 pub struct Commands {
     /// Executes commands on users.
-    pub users: Writers<User>,
+    pub users: Option<Writers<User>>,
     /// Executes commands on products.
-    pub products: Writers<Product>,
+    pub products: Option<Writers<Product>>,
     /// Executes commands on orders.
-    pub orders: Writers<Order>,
+    pub orders: Option<Writers<Order>>,
     /// Executes commands on payments.
-    pub payments: Writers<Payment>,
-    /// The keys of personal data.
-    pub keys: PostgresKeys,
-    /// Prices.
-    pub quotes: Arc<Quotes>,
-    /// Accounts.
-    pub customers: Arc<Customers>,
+    pub payments: Option<Writers<Payment>>,
+    /// The keys of personal data, which are with the users.
+    pub keys: Option<PostgresKeys>,
+    /// Prices: where products run, and where orders do.
+    pub quotes: Option<Quotes>,
+    /// Accounts: where users run, and where orders do.
+    pub payers: Option<Payers>,
     /// Hashes of what must not be kept in the clear.
     pub digests: Digests,
     /// The stores, for reading.
@@ -58,49 +58,48 @@ impl Commands {
     #[must_use]
     pub fn are_full(&self, context: Context) -> bool {
         match context {
-            Context::Users => self.users.are_full(),
-            Context::Products => self.products.are_full(),
-            Context::Orders => self.orders.are_full(),
-            Context::Payments => self.payments.are_full(),
+            Context::Users => self.users.as_ref().is_some_and(Writers::are_full),
+            Context::Products => self.products.as_ref().is_some_and(Writers::are_full),
+            Context::Orders => self.orders.as_ref().is_some_and(Writers::are_full),
+            Context::Payments => self.payments.as_ref().is_some_and(Writers::are_full),
         }
     }
 
     /// Whose an order is; none for a guest's, and for one that does not exist.
     pub async fn owner_of_order(&self, order: StreamId) -> Result<Option<UserId>, LoadError> {
-        let states = state::load::<Order>(self.stores.orders.pool(), &[order]).await?;
+        let Some(store) = self.stores.of(Context::Orders) else { return Ok(None) };
+        let states = state::load::<Order>(store.pool(), &[order]).await?;
         Ok(states.get(&order).and_then(|found| found.state.owner()))
     }
 
     /// Whose a payment is; none for a guest's, and for one that does not exist.
     pub async fn owner_of_payment(&self, payment: StreamId) -> Result<Option<UserId>, LoadError> {
-        let states = state::load::<Payment>(self.stores.payments.pool(), &[payment]).await?;
+        let Some(store) = self.stores.of(Context::Payments) else { return Ok(None) };
+        let states = state::load::<Payment>(store.pool(), &[payment]).await?;
         Ok(states.get(&payment).and_then(|found| found.state.owner()))
     }
 }
 
-/// The store of each context.
+/// The stores of the contexts that run here.
 #[derive(Clone)]
-pub struct Stores {
-    /// Of `users`.
-    pub users: PostgresStore,
-    /// Of `products`.
-    pub products: PostgresStore,
-    /// Of `orders`.
-    pub orders: PostgresStore,
-    /// Of `payments`.
-    pub payments: PostgresStore,
-}
+pub struct Stores(Vec<PostgresStore>);
 
 impl Stores {
-    /// By context.
+    /// All of them.
     #[must_use]
-    pub fn of(&self, context: Context) -> &PostgresStore {
-        match context {
-            Context::Users => &self.users,
-            Context::Products => &self.products,
-            Context::Orders => &self.orders,
-            Context::Payments => &self.payments,
-        }
+    pub fn new(stores: Vec<PostgresStore>) -> Self {
+        Self(stores)
+    }
+
+    /// By context; none when that runs elsewhere.
+    #[must_use]
+    pub fn of(&self, context: Context) -> Option<&PostgresStore> {
+        self.0.iter().find(|store| store.context() == context)
+    }
+
+    /// Every one.
+    pub fn all(&self) -> impl Iterator<Item = &PostgresStore> {
+        self.0.iter()
     }
 }
 

@@ -10,11 +10,13 @@ use std::{
 };
 
 use events::StreamId;
+use futures::future::{BoxFuture, FutureExt, TryFutureExt};
 use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    facts::{Facts, FactsError},
     state::{self, LoadError},
     writer::Committed,
 };
@@ -26,7 +28,7 @@ use crate::{
 /// How old a fact about another process's change may be.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Facts `F` about the aggregates `A`.
+/// Facts `F` about the aggregates `A`, whose store is here.
 pub struct Directory<A, F> {
     store: PostgresStore,
     fact: fn(&A, u64) -> F,
@@ -37,6 +39,12 @@ pub struct Directory<A, F> {
 struct Known<F> {
     version: u64,
     fact: Option<F>,
+}
+
+impl<A: Aggregate, F: Clone + Send + 'static> Facts<F> for Directory<A, F> {
+    fn get<'a>(&'a self, streams: &'a [StreamId]) -> BoxFuture<'a, Result<Vec<F>, FactsError>> {
+        self.look_up(streams).map_err(FactsError::from).boxed()
+    }
 }
 
 impl<A: Aggregate, F: Clone + Send + 'static> Directory<A, F> {
@@ -50,7 +58,7 @@ impl<A: Aggregate, F: Clone + Send + 'static> Directory<A, F> {
     }
 
     /// The facts about these aggregates, in their order.
-    pub async fn get(&self, streams: &[StreamId]) -> Result<Vec<F>, LoadError> {
+    async fn look_up(&self, streams: &[StreamId]) -> Result<Vec<F>, LoadError> {
         let mut found: Vec<Option<F>> = {
             let mut facts = self.facts();
             streams.iter().map(|stream| facts.get(stream)?.fact.clone()).collect()

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, ClaimKind};
 
-pub use command::{Command, Customer, NewLine, PlaceOrder, ProductQuote, Return, Standing};
+pub use command::{Command, Customer, NewLine, Payer, PlaceOrder, ProductQuote, Return, Standing};
 pub use error::OrderError;
 pub use placing::MAX_LINES;
 pub use returning::MAX_RETURNS;

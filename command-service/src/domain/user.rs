@@ -11,7 +11,10 @@ use events::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, Claim, ClaimKind, Rule, RuleKind, order::Standing};
+use super::{
+    Aggregate, Claim, ClaimKind, Rule, RuleKind,
+    order::{Payer, Standing},
+};
 
 /// What can be asked of a user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +120,12 @@ impl User {
     #[must_use]
     pub fn payment_method(&self) -> Option<&PaymentMethod> {
         self.account()?.payment_method.as_ref()
+    }
+
+    /// What is known of the user who places an order.
+    #[must_use]
+    pub fn payer(&self) -> Payer {
+        Payer { standing: self.standing(), payment_method: self.payment_method().cloned() }
     }
 
     /// What is known of the person.

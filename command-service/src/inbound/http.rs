@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod commands;
+pub mod facts;
 pub mod feed;
 pub mod history;
 pub mod personal_keys;
@@ -37,4 +38,6 @@ pub fn routes() -> Routes<Arc<Commands>> {
         .route(Method::GET, "/v1/feed", &[Service], feed::feed)
         .route(Method::GET, "/v1/lanes", &[Service], feed::lanes)
         .route(Method::POST, "/v1/personal-keys", &[Service], personal_keys::personal_keys)
+        .route(Method::POST, "/v1/quotes", &[Service], facts::quotes)
+        .route(Method::POST, "/v1/payers", &[Service], facts::payers)
 }

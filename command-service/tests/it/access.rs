@@ -22,7 +22,7 @@ const SHOP: &[Role] = &[Staff, Service, Admin];
 const RECORDERS: &[Role] = &[Service, Admin];
 
 /// Who gets past the door of each endpoint. A route that is not here fails the test below.
-const TABLE: [(&str, &str, &[Role]); 45] = [
+const TABLE: [(&str, &str, &[Role]); 47] = [
     ("POST", "/v1/users", ALL),
     ("PATCH", "/v1/users/{id}", ALL),
     ("PUT", "/v1/users/{id}/payment-method", ALL),
@@ -65,6 +65,8 @@ const TABLE: [(&str, &str, &[Role]); 45] = [
     ("GET", "/v1/feed", &[Service]),
     ("GET", "/v1/lanes", &[Service]),
     ("POST", "/v1/personal-keys", &[Service]),
+    ("POST", "/v1/quotes", &[Service]),
+    ("POST", "/v1/payers", &[Service]),
     ("GET", "/health", EVERYONE),
     ("GET", "/ready", EVERYONE),
     ("GET", "/metrics", EVERYONE),

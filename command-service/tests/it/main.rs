@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod apart;
 mod bulk;
 mod faults;
 mod harness;

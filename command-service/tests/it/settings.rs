@@ -11,6 +11,8 @@ const NOWHERE: &str = "postgres://x@127.0.0.1:1/x";
 fn a_bad_setting_exits_with_64_and_is_named() {
     for (name, value) in [
         ("DATABASE_URL", None),
+        ("COMMAND_CONTEXTS", Some("users,invoices")),
+        ("COMMAND_CONTEXTS", Some("")),
         ("KAFKA_BROKERS", None),
         ("JWT_SECRET", Some("short")),
         ("PERSONAL_DATA_KEY", None),

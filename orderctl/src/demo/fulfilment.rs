@@ -96,8 +96,9 @@ async fn receive(api: &Api, plan: &Plan, stock: &BTreeMap<Uuid, u64>) -> Result<
         let command = json!({ "command": "adjust-stock", "id": id, "data": { "delta": delta, "reason": "received" } });
         lines += &format!("{command}\n");
     }
-    let request = api.request(Method::POST, Service::Command, "/v1/commands").header("content-type", "application/x-ndjson");
-    let response = request.body(lines).send().await.map_err(|error| api.unreachable(Service::Command, error))?;
+    let service = Service::Command(BoundedContext::Products);
+    let request = api.request(Method::POST, service, "/v1/commands").header("content-type", "application/x-ndjson");
+    let response = request.body(lines).send().await.map_err(|error| api.unreachable(service, error))?;
     let answers = response.text().await.context("receiving stock")?;
     let accepted = answers.lines().filter(|line| line.contains("\"version\"")).count();
     if accepted != plan.products.len() {
@@ -114,20 +115,20 @@ async fn place(api: &Api, order: &Drawn) -> Result<()> {
     if let Some(user) = order.user {
         body["user_id"] = json!(user);
     }
-    api.command("/v1/orders", &format!("demo:{}:place", order.id), &body).await?;
+    api.command(BoundedContext::Orders, "/v1/orders", &format!("demo:{}:place", order.id), &body).await?;
     Ok(())
 }
 
 async fn send(api: &Api, order: Uuid) -> Result<()> {
     let parcel = json!({ "carrier": "Royal Mail", "tracking": format!("DEMO-{}", order.simple()) });
-    api.command(&format!("/v1/orders/{order}/ship"), &format!("demo:{order}:ship"), &parcel).await?;
-    api.command(&format!("/v1/orders/{order}/deliver"), &format!("demo:{order}:deliver"), &json!({})).await?;
+    api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/ship"), &format!("demo:{order}:ship"), &parcel).await?;
+    api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/deliver"), &format!("demo:{order}:deliver"), &json!({})).await?;
     Ok(())
 }
 
 async fn give_back(api: &Api, order: Uuid) -> Result<()> {
     let part = json!({ "lines": [{ "line": 1, "quantity": 1 }], "reason": "changed my mind" });
-    api.command(&format!("/v1/orders/{order}/returns"), &format!("demo:{order}:return"), &part).await?;
+    api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/returns"), &format!("demo:{order}:return"), &part).await?;
     Ok(())
 }
 

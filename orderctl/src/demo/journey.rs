@@ -7,7 +7,11 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::api::{Api, Service, version_of};
+use crate::api::{
+    Api,
+    BoundedContext::{self, Orders, Products, Users},
+    Service, version_of,
+};
 use crate::text::duration;
 
 /// Seconds that a read waits for what was just written.
@@ -46,29 +50,37 @@ impl Journey {
         let orders = json!({ "id": order, "user_id": user, "lines": [{ "product_id": product, "quantity": 2 }], "payment_method": "pm_card" });
         let parcel = json!({ "carrier": "Royal Mail", "tracking": "DEMO-1" });
         let life = [
-            ("customer registered", "users", user, Some("/v1/users".to_owned()), users),
-            ("product created", "products", product, Some("/v1/products".to_owned()), products),
-            ("10 pieces received", "products", product, Some(format!("/v1/products/{product}/stock-adjustments")), stock),
-            ("order placed", "orders", order, Some("/v1/orders".to_owned()), orders),
-            ("order confirmed, by its saga", "orders", order, None, Value::Null),
-            ("order shipped", "orders", order, Some(format!("/v1/orders/{order}/ship")), parcel),
-            ("order delivered", "orders", order, Some(format!("/v1/orders/{order}/deliver")), json!({})),
+            ("customer registered", Users, user, Some("/v1/users".to_owned()), users),
+            ("product created", Products, product, Some("/v1/products".to_owned()), products),
+            ("10 pieces received", Products, product, Some(format!("/v1/products/{product}/stock-adjustments")), stock),
+            ("order placed", Orders, order, Some("/v1/orders".to_owned()), orders),
+            ("order confirmed, by its saga", Orders, order, None, Value::Null),
+            ("order shipped", Orders, order, Some(format!("/v1/orders/{order}/ship")), parcel),
+            ("order delivered", Orders, order, Some(format!("/v1/orders/{order}/deliver")), json!({})),
         ];
-        for (what, segment, id, path, body) in life {
-            journey.step(api, what, &format!("/v1/{segment}/{id}"), path.as_deref(), &body).await.context(what)?;
+        for (what, context, id, path, body) in life {
+            journey.step(api, what, (context, id), path.as_deref(), &body).await.context(what)?;
         }
         Ok(journey)
     }
 
     /// Sends a command, or leaves that to another, then reads what came of it.
-    async fn step(&mut self, api: &Api, what: &'static str, view: &str, path: Option<&str>, body: &Value) -> Result<()> {
+    async fn step(
+        &mut self,
+        api: &Api,
+        what: &'static str,
+        (context, id): (BoundedContext, Uuid),
+        path: Option<&str>,
+        body: &Value,
+    ) -> Result<()> {
         let start = Instant::now();
+        let key = format!("demo:{}:{}", self.order, self.steps.len());
         let version = match path {
-            Some(path) => version_of(&api.command(path, &format!("demo:{}:{}", self.order, self.steps.len()), body).await?)?,
+            Some(path) => version_of(&api.command(context, path, &key, body).await?)?,
             None => self.steps.last().map_or(1, |step| step.version + 1),
         };
         let accepted = start.elapsed();
-        let read = format!("{view}?min_version={version}");
+        let read = format!("/v1/{}/{id}?min_version={version}", context.name());
         let request = api.request(Method::GET, Service::Query, &read).header("prefer", format!("wait={WAIT}"));
         let response = request.send().await.map_err(|error| api.unreachable(Service::Query, error))?;
         let status = response.status();
@@ -94,7 +106,7 @@ impl Journey {
         let table = crate::text::table(&rows);
         let view = serde_json::to_string_pretty(view)?;
         let program = std::env::args().next().unwrap_or_else(|| "orderctl".to_owned());
-        let (write, read) = (api.url(Service::Command, ""), api.url(Service::Query, ""));
+        let (write, read) = (api.url(Service::Command(Orders), ""), api.url(Service::Query, ""));
         Ok(format!(
             r#"{table}
 {read}/v1/orders/{order} now answers

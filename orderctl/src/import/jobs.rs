@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
 use super::plan::{Order, Plan, Product, Return, User};
+use crate::api::BoundedContext;
 
 /// What all ids of the import are derived from (drawn once; changing it changes every id).
 const NAMESPACE: Uuid = uuid!("16684990-8393-4221-bbec-904bd7e94694");
@@ -40,6 +41,15 @@ impl Phase {
             Self::Products => "products",
             Self::Orders => "orders",
             Self::Returns => "returns",
+        }
+    }
+
+    /// Whose commands it has.
+    pub const fn context(self) -> BoundedContext {
+        match self {
+            Self::Users => BoundedContext::Users,
+            Self::Products => BoundedContext::Products,
+            Self::Orders | Self::Returns => BoundedContext::Orders,
         }
     }
 

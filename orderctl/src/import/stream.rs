@@ -105,7 +105,7 @@ async fn send(api: &Api, jobs: &Phased, backlog: &mut VecDeque<Work>) -> Option<
     let (sent, mut on_the_way) = mpsc::channel::<Work>(WINDOW);
     let body = stream::unfold(body, |mut body| async { body.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), body)) });
     let request = api
-        .request(Method::POST, Service::Command, PATH)
+        .request(Method::POST, Service::Command(jobs.phase.context()), PATH)
         .header(header::CONTENT_TYPE, "application/x-ndjson")
         .body(Body::wrap_stream(body))
         .send();
@@ -114,7 +114,7 @@ async fn send(api: &Api, jobs: &Phased, backlog: &mut VecDeque<Work>) -> Option<
     let outcome = {
         let writer = pin!(write(jobs, backlog, &pausing, chunks, sent));
         let reader = pin!(async {
-            let response = request.await.map_err(|error| broken(api, error))?;
+            let response = request.await.map_err(|error| broken(api, jobs.phase, error))?;
             read(jobs, checked(response).await?, &mut on_the_way, &pausing, &mut again).await
         });
         match select(writer, reader).await {
@@ -173,8 +173,8 @@ async fn checked(response: Response) -> Result<Response, Halt> {
     Err(Halt::Fatal(refusal))
 }
 
-fn broken(api: &Api, error: reqwest::Error) -> Halt {
-    Halt::Pause(Duration::ZERO, format!("{:#}", api.unreachable(Service::Command, error)))
+fn broken(api: &Api, phase: Phase, error: reqwest::Error) -> Halt {
+    Halt::Pause(Duration::ZERO, format!("{:#}", api.unreachable(Service::Command(phase.context()), error)))
 }
 
 /// Reads answers until the stream ends; a job that has to be sent again goes to `again`.

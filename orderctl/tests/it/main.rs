@@ -29,6 +29,11 @@ fn file(folder: &TempDir) -> std::path::PathBuf {
 }
 
 async fn import(fake: &Fake, folder: &TempDir) -> Output {
+    import_apart(fake, fake, folder).await
+}
+
+/// The same with orders in a service of their own.
+async fn import_apart(fake: &Fake, orders: &Fake, folder: &TempDir) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderctl"));
     command
         .arg("import")
@@ -37,6 +42,7 @@ async fn import(fake: &Fake, folder: &TempDir) -> Output {
         .arg(folder.path().join("rejects.csv"))
         .env_clear()
         .env("COMMAND_URL", fake.url())
+        .env("COMMAND_URL_ORDERS", orders.url())
         .env("QUERY_URL", fake.url())
         .env("JWT_SECRET", "a secret of at least thirty-two bytes");
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
@@ -56,6 +62,15 @@ async fn imports_everything_once_in_order() {
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(fake.events(), EVENTS);
     assert_eq!(fake.out_of_order(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn commands_go_to_the_service_of_their_context() {
+    let (fake, folder) = (Fake::start(Trouble::None).await, TempDir::new().unwrap());
+    let orders = Fake::start(Trouble::None).await;
+    let output = import_apart(&fake, &orders, &folder).await;
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!((fake.events(), orders.events()), (40 + 3, EVENTS - 40 - 3));
 }
 
 #[tokio::test]

@@ -3,16 +3,16 @@
 mod feed;
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    collections::{BTreeSet, HashMap},
+    time::Duration,
 };
 
 use events::{Context, DataKey, RecordedEvent, StreamId};
+use futures::future::try_join_all;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use service_kit::{
-    auth::{self, Role},
+    auth::{MintError, ServiceToken},
     config::Secret,
 };
 use uuid::Uuid;
@@ -21,9 +21,6 @@ use uuid::Uuid;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a token is good for, and how long before its end the next one is made.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
-const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// What the endpoints accept.
 const PAGE: u64 = 100;
 const KEYS_A_REQUEST: usize = 1_000;
@@ -44,7 +41,7 @@ pub enum CommandServiceError {
     },
     /// No token could be made.
     #[error("no token: {0}")]
-    Token(#[from] auth::MintError),
+    Token(#[from] MintError),
     /// A line of the feed is no event.
     #[error("the feed can't be read: {0}")]
     Feed(serde_json::Error),
@@ -53,12 +50,31 @@ pub enum CommandServiceError {
     Key(Uuid),
 }
 
+/// Where each context's command service is: one process may run all of them, or each a process of its own.
+#[derive(Debug, Clone)]
+pub struct Bases(HashMap<Context, String>);
+
+impl Bases {
+    /// The URL of each context's.
+    pub fn new(of: impl Fn(Context) -> String) -> Self {
+        Self(Context::ALL.map(|context| (context, of(context).trim_end_matches('/').to_owned())).into())
+    }
+
+    fn of(&self, context: Context) -> &str {
+        self.0.get(&context).map_or("", String::as_str)
+    }
+
+    /// Each process once.
+    fn distinct(&self) -> BTreeSet<&str> {
+        self.0.values().map(String::as_str).collect()
+    }
+}
+
 /// A client with a token of its own.
 pub struct CommandService {
     http: Client,
-    base: String,
-    secret: Secret,
-    token: Mutex<Option<(String, Instant)>>,
+    bases: Bases,
+    token: ServiceToken,
 }
 
 /// Some events of a stream.
@@ -76,15 +92,20 @@ struct Keys {
 }
 
 impl CommandService {
-    /// A client of the command service at `base`, which trusts tokens signed with `secret`.
-    pub fn new(base: &str, secret: Secret) -> Result<Self, CommandServiceError> {
+    /// A client of the command services at these places, which trust tokens signed with `secret`.
+    pub fn new(bases: Bases, secret: Secret) -> Result<Self, CommandServiceError> {
         let http = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), secret, token: Mutex::default() })
+        Ok(Self { http, bases, token: ServiceToken::new(secret, "projector") })
     }
 
-    /// Whether it is alive.
+    /// Whether all of them are alive.
     pub async fn ping(&self) -> Result<(), CommandServiceError> {
-        checked(self.http.get(format!("{}/health", self.base)).send().await?).await.map(drop)
+        let pings = self
+            .bases
+            .distinct()
+            .into_iter()
+            .map(|base| async move { checked(self.http.get(format!("{base}/health")).send().await?).await.map(drop) });
+        try_join_all(pings).await.map(drop)
     }
 
     /// The events of a stream after version `after` and up to `until`, as far as the store has them; none when the store
@@ -117,7 +138,7 @@ impl CommandService {
         after: u64,
         limit: u64,
     ) -> Result<Option<Page>, CommandServiceError> {
-        let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={limit}", self.base);
+        let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={limit}", self.bases.of(context));
         let response = self.authorised(self.http.get(url))?.send().await?;
         if is_unknown_stream(&response) {
             return Ok(None);
@@ -129,7 +150,8 @@ impl CommandService {
     pub async fn personal_keys(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, DataKey)>, CommandServiceError> {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(KEYS_A_REQUEST) {
-            let request = self.http.post(format!("{}/v1/personal-keys", self.base)).json(&serde_json::json!({ "ids": ids }));
+            let url = format!("{}/v1/personal-keys", self.bases.of(Context::Users));
+            let request = self.http.post(url).json(&serde_json::json!({ "ids": ids }));
             let answer: Keys = checked(self.authorised(request)?.send().await?).await?.json().await?;
             for (id, key) in answer.keys {
                 found.push((id, DataKey::from_base64(&key).map_err(|_| CommandServiceError::Key(id))?));
@@ -139,16 +161,7 @@ impl CommandService {
     }
 
     fn authorised(&self, request: RequestBuilder) -> Result<RequestBuilder, CommandServiceError> {
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((token, made)) = &*token
-            && made.elapsed() + TOKEN_MARGIN < TOKEN_LIFE
-        {
-            return Ok(request.bearer_auth(token));
-        }
-        let fresh = auth::mint(&self.secret, "projector", &[Role::Service], TOKEN_LIFE)?;
-        let request = request.bearer_auth(&fresh);
-        *token = Some((fresh, Instant::now()));
-        Ok(request)
+        Ok(request.bearer_auth(self.token.get()?))
     }
 }
 

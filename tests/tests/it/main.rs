@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+mod apart;
 mod audit;
 mod chaos;
 mod disk;

@@ -24,6 +24,9 @@ pub(crate) async fn orderctl(stack: &Stack, arguments: &[&str]) -> Output {
         .args(arguments)
         .env_clear()
         .env("COMMAND_URL", stack.commands[0].url())
+        .env("COMMAND_URL_PRODUCTS", stack.command_url(Products))
+        .env("COMMAND_URL_ORDERS", stack.command_url(Orders))
+        .env("COMMAND_URL_PAYMENTS", stack.command_url(Context::Payments))
         .env("QUERY_URL", stack.query.url())
         .env("PROJECTOR_URL", stack.projectors[0].url())
         .env("JWT_SECRET", JWT_SECRET);

@@ -73,6 +73,15 @@ pub enum Standing {
     Unknown,
 }
 
+/// What is known of a user who orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payer {
+    /// How they stand.
+    pub standing: Standing,
+    /// What they pay with unless the order says otherwise.
+    pub payment_method: Option<PaymentMethod>,
+}
+
 /// One line of a new order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewLine {

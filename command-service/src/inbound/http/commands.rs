@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use events::Context;
+use events::{Context, DomainEvent};
 use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service_kit::{
@@ -152,6 +152,7 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
 /// Authorises and submits a command. When this returns, the command has its place in the order of its stream.
 pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, body: B) -> Result<Answer, Problem> {
     call.principal.require(B::ROLES)?;
+    problems::here(commands.stores.of(B::CONTEXT), B::CONTEXT)?;
     let occurred_at = body.occurred_at();
     if let Some(at) = occurred_at {
         call.principal.require(&[Role::Staff, Role::Service])?;
@@ -186,7 +187,13 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
 }
 
 /// Hands a command to its writer.
-async fn send<A: Aggregate>(writers: &Writers<A>, call: &Call, target: Target, command: A::Command) -> Result<Answer, Problem> {
+async fn send<A: Aggregate>(
+    writers: &Option<Writers<A>>,
+    call: &Call,
+    target: Target,
+    command: A::Command,
+) -> Result<Answer, Problem> {
+    let writers = problems::here(writers.as_ref(), <A::Event as DomainEvent>::CONTEXT)?;
     let submitted = writers.submit(target.id, command, target.request, call.admission).await;
     submitted.map_err(|refusal| problems::refused(&refusal))
 }
@@ -196,7 +203,7 @@ fn trace_uuid(trace: &TraceContext) -> Uuid {
     Uuid::try_parse(&trace.trace_id()).unwrap_or_else(|_| Uuid::now_v7())
 }
 
-/// Room for a command. Without it a request is turned away before its body is read: what is offered beyond what can be done
+/// Room for a command where its context runs. Without it a request is turned away before its body is read: what is offered beyond what can be done
 /// must cost as little as it can.
 pub(super) struct Room<B>(PhantomData<B>);
 
@@ -204,6 +211,7 @@ impl<B: CommandBody> FromRequestParts<Arc<Commands>> for Room<B> {
     type Rejection = Problem;
 
     async fn from_request_parts(_: &mut Parts, commands: &Arc<Commands>) -> Result<Self, Problem> {
+        problems::here(commands.stores.of(B::CONTEXT), B::CONTEXT)?;
         if commands.are_full(B::CONTEXT) { Err(problems::refused(&Refusal::Overloaded)) } else { Ok(Self(PhantomData)) }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct FeedQuery {
 
 /// `GET /v1/feed?context=orders&lane=3&after=0`: newline-delimited JSON; fewer lines than the limit: the end, for now.
 pub(super) async fn feed(State(commands): State<Arc<Commands>>, Query(query): Query<FeedQuery>) -> Result<Response, Problem> {
-    let store = commands.stores.of(query.context);
+    let store = problems::here(commands.stores.of(query.context), query.context)?;
     let lanes = store.lanes().count();
     if query.lane >= lanes {
         return Err(Problem::invalid_parameter("lane", format!("must be below {lanes}, the number of lanes")));
@@ -77,7 +77,7 @@ pub(super) async fn lanes(
     State(commands): State<Arc<Commands>>,
     Query(query): Query<LanesQuery>,
 ) -> Result<JsonBody<Lanes>, Problem> {
-    let store = commands.stores.of(query.context);
+    let store = problems::here(commands.stores.of(query.context), query.context)?;
     let lanes = store.lanes().count();
     let heads = read::heads(store.pool(), lanes).await.map_err(problems::read_failed)?;
     Ok(JsonBody(Lanes { context: query.context, lanes, heads }))

@@ -54,8 +54,8 @@ pub(super) async fn events<A: Aggregate>(
         return Err(Problem::invalid_parameter("limit", format!("must be 1 to {MAX_LIMIT}")));
     }
     let context = context_of::<A>();
+    let pool = problems::here(commands.stores.of(context), context)?.pool();
     authorise(&commands, &principal, context, stream).await?;
-    let pool = commands.stores.of(context).pool();
     let mut events = read::history(pool, stream, query.after, i64::from(limit) + 1).await.map_err(problems::read_failed)?;
     if events.is_empty() && query.after == 0 {
         return Err(missing(context));
@@ -92,8 +92,8 @@ pub(super) async fn state<A: Aggregate>(
         return Err(Problem::invalid_parameter("at", "give a version or a time, not both"));
     }
     let context = context_of::<A>();
+    let pool = problems::here(commands.stores.of(context), context)?.pool();
     authorise(&commands, &principal, context, stream).await?;
-    let pool = commands.stores.of(context).pool();
     let mut folded = Versioned::<A>::default();
     loop {
         let page = read::history(pool, stream, folded.version, i64::from(MAX_LIMIT)).await.map_err(problems::read_failed)?;

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json as JsonBody, extract::State};
+use events::Context;
 use serde::{Deserialize, Serialize};
 use service_kit::{json::Json, problem::Problem};
 use uuid::Uuid;
@@ -32,6 +33,7 @@ pub(super) async fn personal_keys(
     if wanted.ids.len() > MAX_KEYS {
         return Err(Problem::invalid_field("/ids", format!("has more than {MAX_KEYS} ids")));
     }
-    let keys = commands.keys.get(&wanted.ids).await.map_err(problems::read_failed)?;
+    let keys = problems::here(commands.keys.as_ref(), Context::Users)?;
+    let keys = keys.get(&wanted.ids).await.map_err(problems::read_failed)?;
     Ok(JsonBody(Keys { keys: keys.into_iter().map(|(id, key)| (id, key.to_base64())).collect() }))
 }

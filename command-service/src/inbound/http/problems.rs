@@ -1,9 +1,11 @@
 //! The one mapping from refusals to problem+json.
 
+use events::Context;
+use http::StatusCode;
 use service_kit::problem::Problem;
 
 use crate::{
-    application::{command::Refusal, state::LoadError},
+    application::{command::Refusal, facts::FactsError, state::LoadError},
     domain::RuleKind,
     outbound::postgres::{PostgresError, keys::KeyError},
 };
@@ -31,6 +33,26 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
         )
         .with_retry_after(OVERLOADED),
         Refusal::Failed => Problem::internal(refusal),
+    }
+}
+
+/// What belongs to a context that runs here, or the problem that it runs elsewhere.
+pub(super) fn here<T>(part: Option<T>, context: Context) -> Result<T, Problem> {
+    part.ok_or_else(|| {
+        let detail = format!("This command service does not run the context `{context}`: send the request to the one that does.");
+        let title = "This context runs elsewhere";
+        Problem::new(StatusCode::MISDIRECTED_REQUEST, "context-elsewhere", title, detail).with_member("context", context.name())
+    })
+}
+
+/// What an order has to know of another context could not be had.
+pub(super) fn unknown(error: FactsError) -> Problem {
+    match error {
+        FactsError::Load(error) => read_failed(error),
+        FactsError::Away { context, .. } => {
+            let detail = format!("What an order has to know of {context} can't be asked now; nothing was stored.");
+            Problem::unavailable(detail, error).with_retry_after(OVERLOADED).with_member("context", context.name())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Call, CommandBody, Empty, Target, command, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
-    domain::order::{self, Command, MAX_LINES, NewLine, Return},
+    domain::order::{self, Command, MAX_LINES, NewLine, Payer, ProductQuote, Return},
     inbound::http::problems,
 };
 
@@ -126,18 +126,15 @@ impl CommandBody for PlaceOrder {
                 format!("has {} lines; at most {MAX_LINES} are allowed", self.lines.len()),
             ));
         }
-        let (customer, default_method) = match user_id {
-            None => (order::Customer::Guest, None),
-            Some(id) => {
-                let known = commands.customers.get(&[id.0]).await.map_err(problems::read_failed)?;
-                let (standing, method) = known.into_iter().next().unwrap_or((order::Standing::Unknown, None));
-                (order::Customer::User { id, standing }, method)
-            }
+        let (payer, quotes) = tokio::try_join!(payer_of(commands, user_id), self.quotes(commands))?;
+        let customer = match (user_id, &payer) {
+            (Some(id), Some(payer)) => order::Customer::User { id, standing: payer.standing },
+            (Some(id), None) => order::Customer::User { id, standing: order::Standing::Unknown },
+            (None, _) => order::Customer::Guest,
         };
+        let default_method = payer.and_then(|payer| payer.payment_method);
         // Whoever carries an external order out is paid for it, too.
         let default_method = default_method.filter(|_| self.fulfilment == Fulfilment::Managed);
-        let products: Vec<Uuid> = self.lines.iter().map(|line| line.product_id.0).collect();
-        let quotes = commands.quotes.get(&products).await.map_err(problems::read_failed)?;
         let lines = self.lines.into_iter().zip(quotes).map(|(line, quote)| NewLine {
             product_id: line.product_id,
             quantity: line.quantity,
@@ -155,7 +152,21 @@ impl CommandBody for PlaceOrder {
     }
 }
 
+/// What is known of the user; none for a guest.
+async fn payer_of(commands: &Commands, user: Option<UserId>) -> Result<Option<Payer>, Problem> {
+    let Some(user) = user else { return Ok(None) };
+    let payers = problems::here(commands.payers.as_ref(), Context::Users)?;
+    Ok(payers.get(&[user.0]).await.map_err(problems::unknown)?.into_iter().next())
+}
+
 impl PlaceOrder {
+    /// What is known of the product of each line.
+    async fn quotes(&self, commands: &Commands) -> Result<Vec<Option<ProductQuote>>, Problem> {
+        let products: Vec<Uuid> = self.lines.iter().map(|line| line.product_id.0).collect();
+        let quotes = problems::here(commands.quotes.as_ref(), Context::Products)?;
+        quotes.get(&products).await.map_err(problems::unknown)
+    }
+
     /// Who the order is for, after checking what a customer may ask for.
     fn permitted(&self, call: &Call) -> Result<Option<UserId>, Problem> {
         if !call.principal.is_customer_only() {

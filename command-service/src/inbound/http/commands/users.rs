@@ -162,13 +162,15 @@ struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     async fn new(commands: &'a Commands, user: Uuid) -> Result<Self, Problem> {
-        let key = commands.keys.get_or_create(user).await.map_err(problems::read_failed)?;
+        let keys = problems::here(commands.keys.as_ref(), Context::Users)?;
+        let key = keys.get_or_create(user).await.map_err(problems::read_failed)?;
         Ok(Self { commands, user, key })
     }
 
     /// A user without a key does not exist, or was erased.
     async fn existing(commands: &'a Commands, user: Uuid) -> Result<Self, Problem> {
-        let mut keys = commands.keys.get(&[user]).await.map_err(problems::read_failed)?;
+        let keys = problems::here(commands.keys.as_ref(), Context::Users)?;
+        let mut keys = keys.get(&[user]).await.map_err(problems::read_failed)?;
         let key =
             keys.remove(&user).ok_or_else(|| Problem::not_found("There is no such user.").with_member("rule", "UserNotFound"))?;
         Ok(Self { commands, user, key })

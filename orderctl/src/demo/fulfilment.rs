@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::books::{Books, Stock};
 use self::draw::{Drawn, draw, received};
 use self::receiver::Webhook;
-use crate::api::{Api, Service};
+use crate::api::{Api, BoundedContext, Service};
 use crate::import::jobs::product_id;
 use crate::import::plan::Plan;
 use crate::text::{duration, grouped, table};

@@ -7,7 +7,6 @@ use command_service::{
     inbound::http,
     service::{self, Service},
 };
-use events::Context;
 use mimalloc::MiMalloc;
 use service_kit::{
     auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
@@ -32,7 +31,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
     let router = http::routes().operations(&health, &metrics).into_router(Arc::clone(&service.commands), verifier);
-    let contexts = Context::ALL.map(|context| context.name().to_owned()).to_vec();
+    let contexts = config.command_contexts.iter().map(|context| context.name().to_owned()).collect();
     let instance = config.registry.instance("command-service", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
     let serving = server.start(router, &shutdown);
     let registration = Registration::start(config.registry.open(None)?, instance, &health, shutdown.token());

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use events::DataKey;
 use http::Uri;
 use ipnet::IpNet;
-use service_kit::config::{CommonConfig, ConfigError, Secret, ServiceConfig, secret_from};
+use service_kit::{
+    config::{CommonConfig, ConfigError, Secret, ServiceConfig, secret_from},
+    registry::RegistryConfig,
+};
 
 use crate::{
     application::{folding::Horizon, handling::CONTEXTS, mailbox::Patience},
@@ -22,6 +25,10 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub common: CommonConfig,
+
+    /// How others find it.
+    #[command(flatten)]
+    pub registry: RegistryConfig,
 
     /// Postgres: `postgres://user:password@host:port/database`; the schema is `notifier`.
     #[arg(long, env)]
@@ -124,6 +131,7 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        self.registry.validate()?;
         self.notifier_key()?;
         self.smtp_url()?;
         self.sms_url()?;

@@ -21,7 +21,9 @@ use notifier::{
         topic_reader::TopicReader, webhook::WebhookSender,
     },
 };
-use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+use service_kit::{
+    auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
+};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -58,7 +60,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let server = Server::bind(&config.common).await?;
     let router = http::routes().operations(&health, &metrics).into_router(api, Arc::new(Verifier::new(&secret)));
+    let instance = config.registry.instance("notifier", env!("CARGO_PKG_VERSION"), Vec::new(), server.local_addr());
     let serving = server.start(router, &shutdown);
+    let registration = Registration::start(config.registry.open(None)?, instance, &health, shutdown.token());
 
     let (keeping, stop) = (Arc::clone(&mailboxes), shutdown.token());
     let sending = tokio::spawn(async move { keeping.run(stop).await });
@@ -71,6 +75,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     });
 
     let mut drain = shutdown.begun().await;
+    drain.step("registry", registration.finished()).await;
     drain.step("consumer", reading).await;
     drain.step("mailboxes", sending).await;
     drain.step("http", serving.finished()).await;

@@ -89,7 +89,6 @@ async fn main() -> anyhow::Result<ExitCode> {
             keep: config.keep_previous(),
         };
         tokio::spawn(conductor.run(shutdown.token()));
-        let contexts = Context::ALL.map(|context| (context, topics::events(&config.topic_prefix, context))).to_vec();
         let letters = DeadLetters::new(&config.kafka_brokers, topics::dead_letters(&config.topic_prefix))?;
         if let Some(settings) = config.audit() {
             let auditor = Auditor::new(Arc::clone(&store), Arc::clone(&commands), partitions.clone(), shapes.clone(), settings);
@@ -108,15 +107,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             brake: Brake::default(),
             alone: Arc::default(),
         };
-        let settings = GroupSettings {
-            brokers: config.kafka_brokers.clone(),
-            group_id: config.group_id.clone(),
-            instance_id: config.group_instance_id.clone(),
-            session_timeout: config.session_timeout(),
-            contexts,
-            shapes,
-        };
-        Group::join(settings, Arc::new(shared), partitions, feeds)
+        Group::join(group_settings(&config, shapes), Arc::new(shared), partitions, feeds)
     };
     let joined = shutdown.unless_begun(working).await.transpose()?;
     let group = joined.map(|group| {
@@ -139,6 +130,18 @@ fn register(config: &Config, server: &Server, health: &Health, shutdown: &Shutdo
     let contexts = Context::ALL.map(|context| context.name().to_owned()).to_vec();
     let instance = config.registry.instance("projector", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
     Ok(Registration::start(registry, instance, health, shutdown.token()))
+}
+
+/// How it shares partitions with others.
+fn group_settings(config: &Config, shapes: Shapes) -> GroupSettings {
+    GroupSettings {
+        brokers: config.kafka_brokers.clone(),
+        group_id: config.group_id.clone(),
+        instance_id: config.group_instance_id.clone(),
+        session_timeout: config.session_timeout(),
+        contexts: Context::ALL.map(|context| (context, topics::events(&config.topic_prefix, context))).to_vec(),
+        shapes,
+    }
 }
 
 /// What the read models of this process have to be.

@@ -77,6 +77,7 @@ pub enum Rejected<E> {
 pub struct Breaker {
     inner: Mutex<Inner>,
     state: Arc<Mutex<State>>,
+    gauge: Gauge,
     rejected: Counter,
 }
 
@@ -95,8 +96,8 @@ impl Breaker {
         let state = Arc::new(Mutex::new(State::Closed));
         let pauses = Pauses { next: settings.first_pause, last: settings.last_pause };
         let policy = consecutive_failures(settings.failures.max(1), pauses);
-        let machine = StateMachine::new(policy, Watcher { name, state: Arc::clone(&state), gauge });
-        Self { inner: Mutex::new(Inner { machine, probing: false }), state, rejected }
+        let machine = StateMachine::new(policy, Watcher { name, state: Arc::clone(&state), gauge: gauge.clone() });
+        Self { inner: Mutex::new(Inner { machine, probing: false }), state, gauge, rejected }
     }
 
     /// Whether calls pass.
@@ -128,6 +129,13 @@ impl Breaker {
         }
         inner.probing |= is_probe;
         Some(Pass { breaker: self, is_probe })
+    }
+}
+
+impl Drop for Breaker {
+    /// What is behind it is gone, and the metric stays: it must not say for ever that something is wrong there.
+    fn drop(&mut self) {
+        self.gauge.set(State::Closed.number());
     }
 }
 

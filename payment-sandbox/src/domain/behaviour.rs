@@ -153,7 +153,7 @@ impl Behaviour {
         if second >= u128::from(failing) {
             return Self::Approved;
         }
-        if throw / 10_000 % 2 == 0 { Self::FailsTwice } else { Self::Unknown }
+        if (throw / 10_000).is_multiple_of(2) { Self::FailsTwice } else { Self::Unknown }
     }
 }
 

@@ -15,5 +15,6 @@ mod live_faults;
 mod measure;
 mod process;
 mod rebuilding;
+mod services;
 mod stats;
 mod waiting;

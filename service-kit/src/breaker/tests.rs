@@ -133,4 +133,6 @@ async fn its_state_is_a_metric() {
     let text = metrics.render();
     assert!(text.contains(r#"orderflow_breaker_state{name="test-metric"} 2"#), "{text}");
     assert!(text.contains(r#"orderflow_breaker_rejected_total{name="test-metric"} 1"#), "{text}");
+    drop(breaker);
+    assert!(metrics.render().contains(r#"orderflow_breaker_state{name="test-metric"} 0"#));
 }

@@ -5,7 +5,7 @@ use events::{
     orders::{Fulfilment, OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped},
 };
 use fulfilment::{
-    domain::saga::Step,
+    domain::saga::{OrderState, Step},
     outbound::postgres::{Gaps, HearError, Unreadable},
 };
 use uuid::Uuid;
@@ -40,6 +40,9 @@ async fn what_comes_again_changes_nothing() {
     }
     assert!(world.store.take(10).await.unwrap().is_empty(), "the step under way is not given out twice: {next:?}");
     assert_eq!(world.view(order).await.stage, "running");
+    world.hear(order, 3, OrderShipped { carrier: None, tracking: None }.into()).await;
+    world.store.hear(&both, None, Gaps::Refuse).await.unwrap();
+    assert_eq!(world.view(order).await.order, OrderState::Shipped, "it is not confirmed once more");
     world.end().await;
 }
 

@@ -218,8 +218,15 @@ impl<A: Aggregate> Writer<A> {
             let connection = connected.inspect_err(|error| warn!(%error, context = %self.context, "no connection to write"))?;
             self.connection = Some(connection);
         }
-        if self.heads.is_empty() {
-            self.heads = read::heads(self.store.pool(), self.store.lanes().count()).await?;
+        if let (true, Some(connection)) = (self.heads.is_empty(), &mut self.connection) {
+            let reading = tokio::time::timeout(ANSWER, read::heads(connection, self.store.lanes().count()));
+            match reading.await.unwrap_or_else(|_| Err(no_answer())) {
+                Ok(heads) => self.heads = heads,
+                Err(failed) => {
+                    self.connection = None;
+                    return Err(failed.into());
+                }
+            }
         }
         Ok(())
     }
@@ -255,13 +262,13 @@ impl<A: Aggregate> Writer<A> {
         if missing.is_empty() {
             return Ok(());
         }
-        match state::load(self.store.pool(), &missing).await {
+        match state::load(self.store.relay_pool(), &missing).await {
             Ok(states) => known.extend(states),
             Err(LoadError::Postgres(failed)) => return Err(failed.into()),
             // One unreadable stream is no reason to refuse the others.
             Err(LoadError::Decode { .. }) => {
                 for stream in missing {
-                    match state::load(self.store.pool(), &[stream]).await {
+                    match state::load(self.store.relay_pool(), &[stream]).await {
                         Ok(states) => known.extend(states),
                         Err(LoadError::Postgres(failed)) => return Err(failed.into()),
                         Err(failed @ LoadError::Decode { .. }) => {

@@ -17,7 +17,7 @@ use crate::application::lane::Lanes;
 const POOL_IDLE: Duration = Duration::from_secs(300);
 /// How long a request waits for a reader connection before it is told that Postgres is away.
 const ACQUIRE: Duration = Duration::from_secs(2);
-/// How long a relay waits for one: nobody waits for its answer.
+/// How long a relay or a writer waits for one: nobody waits for the first, and many for the second.
 const ACQUIRE_RELAY: Duration = Duration::from_secs(10);
 
 /// Why a store could not be opened.
@@ -102,8 +102,8 @@ impl PostgresStore {
             .idle_timeout(POOL_IDLE)
             .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-reader")));
         let relay_pool = PgPoolOptions::new()
-            // One for each group, one that listens, two for what looks at the heads.
-            .max_connections(u32::from(settings.relay_groups) + 3)
+            // One for each group, one that listens, two for what looks at the heads, two for writers.
+            .max_connections(u32::from(settings.relay_groups) + 5)
             .acquire_timeout(ACQUIRE_RELAY)
             .idle_timeout(POOL_IDLE)
             .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-relay")));
@@ -134,7 +134,8 @@ impl PostgresStore {
         self.store_id
     }
 
-    /// Connections for the relay and for what follows other processes: requests that crowd the other pool don't delay them.
+    /// Connections for the relay, for writers, and for what follows other processes: requests that crowd the other pool don't
+    /// delay them, and they have the patience that a machine without time asks for.
     #[must_use]
     pub fn relay_pool(&self) -> &PgPool {
         &self.relay_pool

@@ -65,7 +65,7 @@ impl<A: Aggregate> Writer<A> {
         let tail = if head < seen || to_rows(head - seen) > FOLLOW_ROWS {
             None
         } else {
-            let tail = read::lane_tail(self.store.pool(), lane, seen, FOLLOW_ROWS).await?;
+            let tail = read::lane_tail(self.store.relay_pool(), lane, seen, FOLLOW_ROWS).await?;
             // Someone may have appended since: then the rest would be missing.
             (to_rows(tail.len() as u64) < FOLLOW_ROWS).then_some(tail)
         };

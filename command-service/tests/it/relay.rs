@@ -307,8 +307,8 @@ mod with_failpoints {
         some_commands(&shop.writer).await;
         let busy = shop.busy();
         let mut dying = shop.publisher().env("FAILPOINTS", failpoint).spawn();
-        // Alone, it owns all groups when it is ready, unless it dies before.
-        dying.ready_or_ended().await;
+        // Alone, it owns all groups once their relays have started, unless it dies before.
+        dying.relays_settled_or_ended().await;
         let second = shop.publisher().start().await;
         let status = dying.ended().await;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{failpoint}: {}", dying.log());

@@ -65,7 +65,8 @@ pub(crate) fn found(world: &World) -> Contents {
     let mut redis = world.redis();
     let mut contents = Contents::new();
     let others = [":state", ":log", ":generations", ":redrives", ":operations", ":starts"];
-    let is_content = |key: &String| !others.iter().any(|other| key.ends_with(other));
+    // Who is there is no read model, either.
+    let is_content = |key: &String| !others.iter().any(|other| key.ends_with(other)) && !key.contains(":{registry}");
     for key in world.keys().into_iter().filter(is_content) {
         let kind: String = redis::cmd("TYPE").arg(&key).query(&mut redis).unwrap();
         let items = match kind.as_str() {

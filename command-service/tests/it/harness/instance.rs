@@ -154,13 +154,22 @@ impl Instance {
 
     /// Waits until it is ready, or has ended.
     pub(crate) async fn ready_or_ended(&mut self) {
+        self.until_ready_or_ended(|_| true).await;
+    }
+
+    /// Waits until each of its relay groups is owned, by it or by another process, or it has ended.
+    pub(crate) async fn relays_settled_or_ended(&mut self) {
+        self.until_ready_or_ended(|ready| !ready.contains("starting")).await;
+    }
+
+    async fn until_ready_or_ended(&mut self, wanted: impl Fn(&str) -> bool) {
         let file = self.dir.path().join("address");
         let started = std::time::Instant::now();
         while self.try_wait().is_none() {
             if let Ok(address) = std::fs::read_to_string(&file) {
                 self.url = format!("http://{address}");
                 let ready = Answer::of(self.request(Method::GET, "/ready", "")).await;
-                if ready.is_ok_and(|ready| ready.status == 200) {
+                if ready.is_ok_and(|ready| ready.status == 200 && wanted(&ready.body)) {
                     return;
                 }
             }

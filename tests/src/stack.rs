@@ -165,7 +165,21 @@ impl Stack {
             (0..plan.fulfilments).map(|number| settings.fulfilment(number, &provider, &plan.fulfilment_environment)).collect();
         let topics = Topics { prefix: name.clone(), brokers: kafka };
         let ledger = Arc::default();
-        Self { commands, projectors, query, fulfilments, sandbox, redis, topics, database, apart, ledger, name, servers, directory }
+        Self {
+            commands,
+            projectors,
+            query,
+            fulfilments,
+            sandbox,
+            redis,
+            topics,
+            database,
+            apart,
+            ledger,
+            name,
+            servers,
+            directory,
+        }
     }
 
     /// Waits until every service that runs says that it is ready.

@@ -122,7 +122,8 @@ async fn place(api: &Api, order: &Drawn) -> Result<()> {
 async fn send(api: &Api, order: Uuid) -> Result<()> {
     let parcel = json!({ "carrier": "Royal Mail", "tracking": format!("DEMO-{}", order.simple()) });
     api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/ship"), &format!("demo:{order}:ship"), &parcel).await?;
-    api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/deliver"), &format!("demo:{order}:deliver"), &json!({})).await?;
+    api.command(BoundedContext::Orders, &format!("/v1/orders/{order}/deliver"), &format!("demo:{order}:deliver"), &json!({}))
+        .await?;
     Ok(())
 }
 
@@ -170,12 +171,16 @@ impl Fulfilled {
             *endings.entry(ending).or_default() += 1;
         }
         rows.extend(endings.iter().map(|(name, count)| vec![format!("cancelled: {name}"), grouped(*count)]));
-        rows.push(vec!["waiting for a person".to_owned(), grouped(count(&|saga| saga["stage"] == "stuck" || saga["stage"] == "parked"))]);
+        rows.push(vec![
+            "waiting for a person".to_owned(),
+            grouped(count(&|saga| saga["stage"] == "stuck" || saga["stage"] == "parked")),
+        ]);
         let attempts = |is: &dyn Fn(&Value) -> bool| -> usize {
             let all = self.sagas.values().filter_map(|saga| saga["attempts"].as_array());
             all.map(|attempts| attempts.iter().filter(|attempt| is(attempt)).count()).sum()
         };
-        let undone = |attempt: &Value| attempt["outcome"] == "done" && (attempt["step"] == "release" || attempt["step"] == "void");
+        let undone =
+            |attempt: &Value| attempt["outcome"] == "done" && (attempt["step"] == "release" || attempt["step"] == "void");
         rows.push(vec!["steps undone (stock released, payments voided)".to_owned(), grouped(attempts(&undone))]);
         let unknown = |attempt: &Value| attempt["outcome"] == "unknown";
         rows.push(vec!["attempts that nobody knew the outcome of, tried again".to_owned(), grouped(attempts(&unknown))]);

@@ -129,7 +129,10 @@ fn authorised(orders: &[Drawn], sagas: &BTreeMap<Uuid, Value>, book: &Value) -> 
             wrong.push(format!("order {} with {} authorisations, {standing} of them standing", order.id, all.len()));
         }
     }
-    Check { what: "each confirmed order has one authorisation, no cancelled one has money set aside or charged".to_owned(), wrong }
+    Check {
+        what: "each confirmed order has one authorisation, no cancelled one has money set aside or charged".to_owned(),
+        wrong,
+    }
 }
 
 fn done_once(orders: &[Drawn], book: &Value) -> Check {
@@ -175,7 +178,8 @@ async fn stock(api: &Api, before: &Stock, expected: &Stock) -> Result<Check> {
         let wrong: Vec<String> = expected.0.iter().filter_map(differs).collect();
         if wrong.is_empty() || Instant::now() > deadline {
             let products = grouped(expected.0.len());
-            let what = format!("stock on hand + shipped = received, and reserved is what confirmed orders want ({products} products)");
+            let what =
+                format!("stock on hand + shipped = received, and reserved is what confirmed orders want ({products} products)");
             return Ok(Check { what, wrong });
         }
         tokio::time::sleep(super::LOOK).await;

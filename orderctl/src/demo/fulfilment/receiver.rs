@@ -45,7 +45,8 @@ impl Webhook {
         let hook = json!({ "url": format!("http://{}/", listener.local_addr()?), "event_types": TYPES });
         let made = api.post(Service::Notifier, "/v1/webhooks", &hook).await?;
         let id = made["id"].as_str().context("the notifier gave no id")?.to_owned();
-        let secret = made["secret"].as_str().and_then(|secret| secret.strip_prefix(SECRET)).context("the notifier gave no secret")?;
+        let secret =
+            made["secret"].as_str().and_then(|secret| secret.strip_prefix(SECRET)).context("the notifier gave no secret")?;
         let heard = Arc::new(Heard { key: STANDARD.decode(secret)?, messages: Mutex::default() });
         let router = Router::new().route("/", post(hear)).with_state(Arc::clone(&heard));
         let server = tokio::spawn(async move {

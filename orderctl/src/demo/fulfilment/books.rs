@@ -1,6 +1,6 @@
 //! The books: the payment provider's, the payments' and the stock's, compared with what became of the orders.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -66,7 +66,7 @@ struct Check {
 }
 
 impl Books {
-    /// Compares; waits for the read side where that is behind.
+    /// Compares, until all agree: the read side may be behind.
     pub(super) async fn compare(
         api: &Api,
         orders: &[Drawn],
@@ -74,10 +74,17 @@ impl Books {
         received: &BTreeMap<Uuid, u64>,
         before: &Stock,
     ) -> Result<Self> {
-        let book = api.get(Service::Sandbox, "/v1/book").await?;
-        let charged = charged(api, orders, &book).await?;
-        let stock = stock(api, before, &before.after(received, orders, sagas)?).await?;
-        Ok(Self { checks: vec![authorised(orders, sagas, &book), done_once(orders, &book), charged, stock] })
+        let expected = before.after(received, orders, sagas)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let money = Money::read(api, orders).await?;
+            let stock = stock(&expected, &Stock::read(api, before.0.keys().copied()).await?);
+            let books = Self { checks: vec![money.authorised(sagas), money.done_once(), money.charged(), stock] };
+            if books.verdict().is_ok() || Instant::now() > deadline {
+                return Ok(books);
+            }
+            tokio::time::sleep(super::LOOK).await;
+        }
     }
 
     /// One line a comparison.
@@ -99,13 +106,6 @@ impl Books {
     }
 }
 
-/// The provider's authorisations for an order: their keys begin with it.
-fn authorisations(book: &Value, order: Uuid) -> impl Iterator<Item = &Value> {
-    let key = order.simple().to_string();
-    let all = book["authorisations"].as_array().into_iter().flatten();
-    all.filter(move |authorisation| authorisation["key"].as_str().is_some_and(|found| found.starts_with(&key)))
-}
-
 /// A number of a document, such as pence.
 fn number(value: &Value, name: &str) -> u64 {
     value[name].as_u64().unwrap_or_default()
@@ -116,72 +116,85 @@ fn kept(value: &Value) -> u64 {
     number(value, "captured").saturating_sub(number(value, "refunded"))
 }
 
-fn authorised(orders: &[Drawn], sagas: &BTreeMap<Uuid, Value>, book: &Value) -> Check {
-    let mut wrong = Vec::new();
-    for order in orders {
-        let all: Vec<_> = authorisations(book, order.id).collect();
-        let standing = all.iter().filter(|one| one["voided"].is_null()).count();
-        let agrees = match sagas[&order.id]["order"].as_str() {
-            Some("cancelled") => standing == 0 && all.iter().all(|one| kept(one) == 0),
-            _ => all.len() == 1 && standing == 1,
-        };
-        if !agrees {
-            wrong.push(format!("order {} with {} authorisations, {standing} of them standing", order.id, all.len()));
+/// The money of each order, as its payments and as the provider have it.
+struct Money {
+    /// Payments by order.
+    payments: BTreeMap<Uuid, Vec<Value>>,
+    /// The provider's authorisations by order.
+    authorisations: BTreeMap<Uuid, Vec<Value>>,
+    /// What the provider was asked for.
+    operations: Vec<(String, Value)>,
+}
+
+impl Money {
+    async fn read(api: &Api, orders: &[Drawn]) -> Result<Self> {
+        let paths: Vec<String> = orders.iter().map(|order| format!("/v1/orders/{}/payments", order.id)).collect();
+        let lists = each(&paths, |path| api.get(Service::Query, path)).await?;
+        let items = lists.into_iter().map(|list| list["items"].as_array().cloned().unwrap_or_default());
+        let payments: BTreeMap<Uuid, Vec<Value>> = orders.iter().map(|order| order.id).zip(items).collect();
+        // The provider knows a payment by a key that begins with it.
+        let mut order_of: HashMap<String, Uuid> = HashMap::new();
+        for (order, payment) in payments.iter().flat_map(|(order, payments)| payments.iter().map(move |one| (order, one))) {
+            order_of.insert(payment["id"].as_str().unwrap_or_default().replace('-', ""), *order);
         }
-    }
-    Check {
-        what: "each confirmed order has one authorisation, no cancelled one has money set aside or charged".to_owned(),
-        wrong,
-    }
-}
-
-fn done_once(orders: &[Drawn], book: &Value) -> Check {
-    let orders: HashSet<String> = orders.iter().map(|order| order.id.simple().to_string()).collect();
-    let keys = book["keys"].as_object().into_iter().flatten();
-    let ours: Vec<_> = keys.filter(|(key, _)| key.get(..32).is_some_and(|order| orders.contains(order))).collect();
-    let asked: u64 = ours.iter().map(|(_, keyed)| number(keyed, "asked")).sum();
-    let wrong = ours.iter().filter(|(_, keyed)| number(keyed, "done") > 1).map(|(key, _)| (*key).clone()).collect();
-    let (operations, asked) = (grouped(ours.len()), grouped(asked));
-    Check { what: format!("{operations} payment operations were asked for {asked} times, and none was done twice"), wrong }
-}
-
-async fn charged(api: &Api, orders: &[Drawn], book: &Value) -> Result<Check> {
-    let paths: Vec<String> = orders.iter().map(|order| format!("/v1/orders/{}/payments", order.id)).collect();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let payments = each(&paths, |path| api.get(Service::Query, path)).await?;
-        let (mut total, mut wrong) = (0, Vec::new());
-        for (order, payments) in orders.iter().zip(&payments) {
-            let recorded: u64 = payments["items"].as_array().into_iter().flatten().map(kept).sum();
-            let charged: u64 = authorisations(book, order.id).map(kept).sum();
-            total += charged;
-            if recorded != charged {
-                wrong.push(format!("order {}: {charged} charged, {recorded} recorded", order.id));
+        let ours = |key: &str| order_of.get(key.split(':').next()?).copied();
+        let book = api.get(Service::Sandbox, "/v1/book").await?;
+        let mut authorisations: BTreeMap<Uuid, Vec<Value>> = orders.iter().map(|order| (order.id, Vec::new())).collect();
+        for authorisation in book["authorisations"].as_array().into_iter().flatten() {
+            if let Some(order) = authorisation["key"].as_str().and_then(ours) {
+                authorisations.entry(order).or_default().push(authorisation.clone());
             }
         }
-        if wrong.is_empty() || Instant::now() > deadline {
-            let what = format!("the provider charged {} pence: what payments have captured less refunds", grouped(total));
-            return Ok(Check { what, wrong });
+        let keys = book["keys"].as_object().into_iter().flatten().filter(|(key, _)| ours(key).is_some());
+        let operations = keys.map(|(key, asked)| (key.clone(), asked.clone())).collect();
+        Ok(Self { payments, authorisations, operations })
+    }
+
+    fn authorised(&self, sagas: &BTreeMap<Uuid, Value>) -> Check {
+        let differs = |(order, all): (&Uuid, &Vec<Value>)| {
+            let standing = all.iter().filter(|one| one["voided"].is_null()).count();
+            let agrees = match sagas[order]["order"].as_str() {
+                Some("cancelled") => standing == 0 && all.iter().all(|one| kept(one) == 0),
+                _ => all.len() == 1 && standing == 1,
+            };
+            (!agrees).then(|| format!("order {order} with {} authorisations, {standing} of them standing", all.len()))
+        };
+        let what = "each confirmed order has one authorisation, no cancelled one has money set aside or charged";
+        Check { what: what.to_owned(), wrong: self.authorisations.iter().filter_map(differs).collect() }
+    }
+
+    fn done_once(&self) -> Check {
+        let asked: u64 = self.operations.iter().map(|(_, operation)| number(operation, "asked")).sum();
+        let twice = self.operations.iter().filter(|(_, operation)| number(operation, "done") > 1);
+        let (operations, asked) = (grouped(self.operations.len()), grouped(asked));
+        Check {
+            what: format!("{operations} payment operations were asked for {asked} times, and none was done twice"),
+            wrong: twice.map(|(key, _)| key.clone()).collect(),
         }
-        tokio::time::sleep(super::LOOK).await;
+    }
+
+    fn charged(&self) -> Check {
+        let (mut total, mut wrong) = (0, Vec::new());
+        for (order, payments) in &self.payments {
+            let recorded: u64 = payments.iter().map(kept).sum();
+            let charged: u64 = self.authorisations[order].iter().map(kept).sum();
+            total += charged;
+            if recorded != charged {
+                wrong.push(format!("order {order}: {charged} charged, {recorded} recorded"));
+            }
+        }
+        Check { what: format!("the provider charged {} pence: what payments have captured less refunds", grouped(total)), wrong }
     }
 }
 
-async fn stock(api: &Api, before: &Stock, expected: &Stock) -> Result<Check> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = Stock::read(api, before.0.keys().copied()).await?;
-        let differs = |(product, pieces): (&Uuid, &(i64, i64))| {
-            let found = found.0.get(product)?;
-            (found != pieces).then(|| format!("product {product}: {found:?} on hand and reserved, not {pieces:?}"))
-        };
-        let wrong: Vec<String> = expected.0.iter().filter_map(differs).collect();
-        if wrong.is_empty() || Instant::now() > deadline {
-            let products = grouped(expected.0.len());
-            let what =
-                format!("stock on hand + shipped = received, and reserved is what confirmed orders want ({products} products)");
-            return Ok(Check { what, wrong });
-        }
-        tokio::time::sleep(super::LOOK).await;
+fn stock(expected: &Stock, found: &Stock) -> Check {
+    let differs = |(product, pieces): (&Uuid, &(i64, i64))| {
+        let found = found.0.get(product)?;
+        (found != pieces).then(|| format!("product {product}: {found:?} on hand and reserved, not {pieces:?}"))
+    };
+    let products = grouped(expected.0.len());
+    Check {
+        what: format!("stock on hand + shipped = received, and reserved is what confirmed orders want ({products} products)"),
+        wrong: expected.0.iter().filter_map(differs).collect(),
     }
 }

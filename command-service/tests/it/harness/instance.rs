@@ -158,6 +158,7 @@ impl Instance {
     }
 
     /// Waits until each of its relay groups is owned, by it or by another process, or it has ended.
+    #[cfg(feature = "failpoints")]
     pub(crate) async fn relays_settled_or_ended(&mut self) {
         self.until_ready_or_ended(|ready| !ready.contains("starting")).await;
     }

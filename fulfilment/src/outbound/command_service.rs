@@ -1,16 +1,13 @@
 //! The write side over HTTP: commands, and what its answers mean to whoever has to know whether something was done.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use events::{Context, OrderId, RecordedEvent};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::{
-    auth::{self, Role},
+    auth::ServiceToken,
     config::Secret,
     instances::{Blame, CallError, Instances, Repeat},
     trace::{TRACEPARENT, TraceContext},
@@ -20,9 +17,6 @@ use service_kit::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a token is good for, and how long before its end the next one is made.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
-const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// Whom the tokens name. Idempotency keys are kept per subject, so it never changes.
 const SUBJECT: &str = "fulfilment";
 /// Events that are asked for at a time: what is missing are few.
@@ -65,8 +59,7 @@ pub enum CommandError {
 pub struct CommandService {
     http: Client,
     instances: Instances,
-    secret: Secret,
-    token: Mutex<Option<(String, Instant)>>,
+    token: ServiceToken,
 }
 
 /// What one instance made of a command.
@@ -99,7 +92,7 @@ impl CommandService {
     /// A client of these instances, which trust tokens signed with `secret`.
     pub fn new(instances: Instances, secret: Secret) -> Result<Self, reqwest::Error> {
         let http = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).build()?;
-        Ok(Self { http, instances, secret, token: Mutex::default() })
+        Ok(Self { http, instances, token: ServiceToken::new(secret, SUBJECT) })
     }
 
     /// Sends a command to one instance after the other, until one has an answer to it. `Ok` is that it was accepted, now or
@@ -127,7 +120,7 @@ impl CommandService {
     }
 
     async fn call(&self, context: Context, request: impl Fn(String) -> RequestBuilder) -> Result<Response, CommandError> {
-        let token = self.token().map_err(|error| CommandError::Unknown(format!("no token: {error}")))?;
+        let token = self.token.get().map_err(|error| CommandError::Unknown(format!("no token: {error}")))?;
         let blame = |trouble: &Trouble| match trouble {
             Trouble::Answered(_) => Blame::Answered,
             Trouble::NotReached(_) => Blame::NotReached,
@@ -139,18 +132,6 @@ impl CommandService {
             CallError::Failed { error: Trouble::Answered(answer), .. } => answer,
             other => CommandError::Unknown(other.to_string()),
         })
-    }
-
-    fn token(&self) -> Result<String, auth::MintError> {
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((token, made)) = &*token
-            && made.elapsed() + TOKEN_MARGIN < TOKEN_LIFE
-        {
-            return Ok(token.clone());
-        }
-        let fresh = auth::mint(&self.secret, SUBJECT, &[Role::Service], TOKEN_LIFE)?;
-        *token = Some((fresh.clone(), Instant::now()));
-        Ok(fresh)
     }
 }
 

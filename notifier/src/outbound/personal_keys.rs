@@ -1,18 +1,14 @@
 //! Keys of personal data, fetched from the command service when they are needed and never kept: a key that was destroyed is
 //! gone with the next message.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use events::{DataKey, Personal};
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use service_kit::{
-    auth::{self, Role},
+    auth::{MintError, ServiceToken},
     config::Secret,
 };
 use uuid::Uuid;
@@ -21,9 +17,6 @@ use uuid::Uuid;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a token is good for, and how long before its end the next one is made.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
-const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
 /// Why a key could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +29,7 @@ pub enum KeyError {
     Refused(StatusCode),
     /// No token could be made.
     #[error("no token: {0}")]
-    Token(#[from] auth::MintError),
+    Token(#[from] MintError),
     /// It gave a key that is none.
     #[error("the command service gave a malformed key")]
     Malformed,
@@ -49,8 +42,7 @@ pub struct PersonalKeys(Arc<Inner>);
 struct Inner {
     http: Client,
     url: String,
-    secret: Secret,
-    token: Mutex<Option<(String, Instant)>>,
+    token: ServiceToken,
 }
 
 #[derive(Deserialize)]
@@ -63,13 +55,12 @@ impl PersonalKeys {
     pub fn new(base: &str, secret: Secret) -> Result<Self, KeyError> {
         let http = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build()?;
         let url = format!("{}/v1/personal-keys", base.trim_end_matches('/'));
-        Ok(Self(Arc::new(Inner { http, url, secret, token: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { http, url, token: ServiceToken::new(secret, "notifier") })))
     }
 
     /// A person's key; none when it was destroyed or there never was one.
     pub async fn key(&self, id: Uuid) -> Result<Option<DataKey>, KeyError> {
-        let token = self.token()?;
-        let request = self.0.http.post(&self.0.url).bearer_auth(token).json(&json!({ "ids": [id] }));
+        let request = self.0.http.post(&self.0.url).bearer_auth(self.0.token.get()?).json(&json!({ "ids": [id] }));
         let response = request.send().await?;
         if !response.status().is_success() {
             return Err(KeyError::Refused(response.status()));
@@ -82,17 +73,5 @@ impl PersonalKeys {
     pub async fn open<T: Serialize + DeserializeOwned>(&self, sealed: &Personal<T>) -> Result<Option<T>, String> {
         let key = self.key(sealed.kid).await.map_err(|error| error.to_string())?;
         key.map(|key| sealed.open(&key).map_err(|error| error.to_string())).transpose()
-    }
-
-    fn token(&self) -> Result<String, KeyError> {
-        let mut kept = self.0.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((token, made)) = &*kept
-            && made.elapsed() + TOKEN_MARGIN < TOKEN_LIFE
-        {
-            return Ok(token.clone());
-        }
-        let token = auth::mint(&self.0.secret, "notifier", &[Role::Service], TOKEN_LIFE)?;
-        *kept = Some((token.clone(), Instant::now()));
-        Ok(token)
     }
 }

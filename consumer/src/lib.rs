@@ -55,6 +55,6 @@ mod status;
 
 pub use group::{Error, run};
 pub use handler::Handler;
-pub use record::{Event, Position, Received};
+pub use record::{Event, Position, Received, read};
 pub use settings::Settings;
 pub use status::Status;

@@ -60,6 +60,14 @@ impl Event {
     }
 }
 
+/// The event of a context that a record is.
+pub fn read(context: Context, message: &BorrowedMessage<'_>) -> Result<(Envelope<'static>, Event), DecodeError> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?))))?;
+    let event = Event::decode(context, &envelope.event_type, message.payload().unwrap_or_default())?;
+    Ok((envelope.into_owned(), event))
+}
+
 /// What a record turned out to be.
 #[derive(Debug)]
 pub(crate) enum Read {
@@ -74,13 +82,7 @@ pub(crate) enum Read {
 impl Read {
     pub(crate) fn of(context: Context, message: &BorrowedMessage<'_>) -> Self {
         let position = Position { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
-        let headers = message.headers().into_iter().flat_map(Headers::iter);
-        let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?))));
-        let event = envelope.and_then(|envelope| {
-            let event = Event::decode(context, &envelope.event_type, message.payload().unwrap_or_default())?;
-            Ok((envelope.into_owned(), event))
-        });
-        match event {
+        match read(context, message) {
             Ok((envelope, event)) => Self::Event(Received { position, envelope, event }),
             Err(DecodeError::UnknownType { .. }) => Self::Unknown,
             Err(why) => Self::Unreadable { position, key: message.key().map(<[u8]>::to_vec), why },

@@ -7,12 +7,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use consumer::Event;
-use events::{Context, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent, topics};
+use events::{Context, Envelope, topics};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers},
 };
 
 /// How long a question to the brokers may take.
@@ -49,8 +48,7 @@ impl TopicReader {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     if message.offset() < open.get(&message.partition()).copied().unwrap_or_default() {
-                        let event = event(context, &message);
-                        if event.is_some_and(|(envelope, event)| !each(envelope, event)) {
+                        if consumer::read(context, &message).is_ok_and(|(envelope, event)| !each(envelope, event)) {
                             return Ok(());
                         }
                     } else {
@@ -109,17 +107,4 @@ fn begin(consumer: &BaseConsumer, topic: &str, from: DateTime<Utc>) -> KafkaResu
     }
     consumer.assign(&assignment)?;
     Ok(ends)
-}
-
-fn event(context: Context, message: &BorrowedMessage<'_>) -> Option<(Envelope<'static>, Event)> {
-    let headers = message.headers().into_iter().flat_map(Headers::iter);
-    let envelope = Envelope::from_headers(headers.filter_map(|header| Some((header.key, header.value?)))).ok()?;
-    let (event_type, data) = (&*envelope.event_type, message.payload().unwrap_or_default());
-    let event = match context {
-        Context::Users => Event::User(UserEvent::decode(event_type, data).ok()?),
-        Context::Products => Event::Product(ProductEvent::decode(event_type, data).ok()?),
-        Context::Orders => Event::Order(OrderEvent::decode(event_type, data).ok()?),
-        Context::Payments => Event::Payment(PaymentEvent::decode(event_type, data).ok()?),
-    };
-    Some((envelope.into_owned(), event))
 }

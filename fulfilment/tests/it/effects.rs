@@ -31,7 +31,6 @@ async fn two_instances_take_each_step_once() {
     }
     assert_eq!((taken.len(), taken.into_iter().collect::<HashSet<_>>()), (20, orders));
     assert!(world.store.take(10).await.unwrap().is_empty() && other.take(10).await.unwrap().is_empty());
-    world.end().await;
 }
 
 #[tokio::test]
@@ -49,7 +48,6 @@ async fn a_step_that_was_begun_by_a_process_that_died_is_taken_again_under_the_s
     assert_eq!(world.take().await.step, Step::Reserve(TEAPOT));
     let outcomes: Vec<String> = world.view(order).await.attempts.unwrap().into_iter().map(|one| one.outcome).collect();
     assert_eq!(outcomes, ["late", "done"]);
-    world.end().await;
 }
 
 #[tokio::test]
@@ -74,7 +72,6 @@ async fn what_is_not_known_is_tried_again_and_then_waits_for_a_person() {
     assert_eq!((step.due, step.error.as_deref()), (None, Some("no answer")));
     // The other one was not held up.
     assert_ne!(world.view(other).await.stage, "parked");
-    world.end().await;
 }
 
 #[tokio::test]
@@ -87,7 +84,6 @@ async fn a_process_that_dies_of_a_step_does_not_try_it_for_ever() {
         assert_eq!((task.attempt, world.store.is_too_many(task.attempt)), (number, number == 4));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    world.end().await;
 }
 
 #[tokio::test]
@@ -105,5 +101,4 @@ async fn what_the_provider_calls_it_is_there_when_it_is_needed() {
     world.store.settle(&capture, &attempt(Tried::Done(Some(reference)))).await.unwrap();
     let commit = world.take().await;
     assert_eq!((commit.step, commit.capture.unwrap().as_str().to_owned()), (Step::Commit(LANTERN), "cap-1".to_owned()));
-    world.end().await;
 }

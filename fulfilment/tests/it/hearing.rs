@@ -24,7 +24,6 @@ async fn an_order_begins_with_its_first_step_and_a_timer() {
     assert_eq!((task.order_id, task.step, task.attempt), (order, Step::Reserve(LANTERN), 1));
     assert_eq!(task.key, format!("{}:reserve:{}", order.0.simple(), LANTERN.0.simple()));
     assert!(task.traceparent.is_some());
-    world.end().await;
 }
 
 #[tokio::test]
@@ -43,7 +42,6 @@ async fn what_comes_again_changes_nothing() {
     world.hear(order, 3, OrderShipped { carrier: None, tracking: None }.into()).await;
     world.store.hear(&both, None, Gaps::Refuse).await.unwrap();
     assert_eq!(world.view(order).await.order, OrderState::Shipped, "it is not confirmed once more");
-    world.end().await;
 }
 
 #[tokio::test]
@@ -59,7 +57,6 @@ async fn a_whole_life_in_one_batch_is_heard_in_its_order() {
     world.done(Step::Reserve(LANTERN)).await;
     world.done(Step::Release(LANTERN)).await;
     assert_eq!(world.view(order).await.stage, "cancelled");
-    world.end().await;
 }
 
 #[tokio::test]
@@ -75,7 +72,6 @@ async fn orders_of_other_systems_and_of_earlier_times_are_left_alone() {
         assert!(world.store.view(order).await.unwrap().is_none());
     }
     assert!(world.store.take(10).await.unwrap().is_empty());
-    world.end().await;
 }
 
 #[tokio::test]
@@ -91,7 +87,6 @@ async fn what_is_missing_is_noticed_and_can_be_put_in_its_place() {
     world.store.hear(&[heard(order, 6, OrderDelivered {}.into())], None, Gaps::Pass).await.unwrap();
     let again = world.store.hear(&[heard(order, 8, OrderDelivered {}.into())], None, Gaps::Refuse).await;
     assert!(matches!(again, Err(HearError::Missing { after: 6, until: 7, .. })), "{again:?}");
-    world.end().await;
 }
 
 #[tokio::test]
@@ -101,7 +96,6 @@ async fn what_cannot_be_read_is_kept_once() {
     for _ in 0..2 {
         world.store.keep(unreadable).await.unwrap();
     }
-    world.end().await;
 }
 
 #[tokio::test]
@@ -110,5 +104,4 @@ async fn two_services_share_a_database() {
     // Opening again migrates nothing, in whatever search path another service's connections have.
     world.beside(PATIENT).await.ping().await.unwrap();
     world.place().await;
-    world.end().await;
 }

@@ -29,7 +29,6 @@ async fn what_waits_for_a_person_is_taken_again_under_the_same_key() {
     let done: Vec<_> = view.attempts.unwrap().into_iter().map(|one| (one.outcome, one.who)).collect();
     let by = |who: &str| Some(who.to_owned());
     assert_eq!(done, [("unknown".to_owned(), None), ("retry".to_owned(), by("ann")), ("done".to_owned(), None)]);
-    world.end().await;
 }
 
 #[tokio::test]
@@ -56,7 +55,6 @@ async fn what_was_refused_is_asked_for_again_under_another_key() {
     world.settle(&task, unknown()).await;
     world.store.operate(order, &Verb::Retry, "ann").await.unwrap();
     assert_eq!(world.take().await.key, format!("{plain}:3"));
-    world.end().await;
 }
 
 #[tokio::test]
@@ -79,7 +77,6 @@ async fn a_step_can_be_skipped_and_a_saga_given_up() {
     }
     let nobody = OrderId(Uuid::now_v7());
     assert!(matches!(world.store.operate(nobody, &Verb::Retry, "ann").await, Err(OperateError::NotFound)));
-    world.end().await;
 }
 
 #[tokio::test]
@@ -97,5 +94,4 @@ async fn sagas_are_listed_by_where_they_are() {
     assert_eq!(counts, [("parked", 1), ("running", 1)]);
     let stages = world.store.stages().await.unwrap();
     assert_eq!((stages.sagas.len(), stages.timers), (2, 2));
-    world.end().await;
 }

@@ -24,7 +24,6 @@ async fn a_timer_fires_once() {
     world.done(Step::Release(LANTERN)).await;
     world.done(Step::Cancel).await;
     assert_eq!(world.view(order).await.stage, "cancelled");
-    world.end().await;
 }
 
 #[tokio::test]
@@ -36,5 +35,4 @@ async fn an_authorisation_stops_the_timer() {
     }
     assert_eq!(world.store.fire_due().await.unwrap(), 0);
     assert_eq!(world.view(order).await.ending.map(|ending| ending.name), None);
-    world.end().await;
 }

@@ -13,7 +13,7 @@ use fulfilment::{
     domain::saga::Step,
     outbound::postgres::{Attempt, Gaps, Heard, Patience, SagaView, Settled, Store},
 };
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use system_tests::servers::Database;
 use uuid::Uuid;
 
 pub(crate) const LANTERN: ProductId = ProductId(Uuid::from_u128(0xB1));
@@ -26,25 +26,20 @@ pub(crate) const PATIENT: Patience =
 
 /// A database of one test.
 pub(crate) struct World {
-    name: String,
-    pub(crate) url: String,
+    database: Database,
     pub(crate) store: Store,
 }
 
 impl World {
     pub(crate) async fn new(patience: Patience) -> Self {
-        let server = server();
-        let name = format!("fulfilment_it_{}", Uuid::new_v4().simple());
-        let mut connection = PgConnection::connect(&server).await.unwrap();
-        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-        let store = Store::open(&url, patience).await.unwrap();
-        Self { name, url, store }
+        let database = Database::create(&format!("fulfilment_it_{}", Uuid::new_v4().simple())).await;
+        let store = Store::open(&database.url, patience).await.unwrap();
+        Self { database, store }
     }
 
     /// The same sagas, as another process has them.
     pub(crate) async fn beside(&self, patience: Patience) -> Store {
-        Store::open(&self.url, patience).await.unwrap()
+        Store::open(&self.database.url, patience).await.unwrap()
     }
 
     /// Places an order of two products and lets its saga begin.
@@ -81,15 +76,6 @@ impl World {
     pub(crate) async fn view(&self, order: OrderId) -> SagaView {
         self.store.view(order).await.unwrap().unwrap()
     }
-
-    pub(crate) async fn end(self) {
-        let mut connection = PgConnection::connect(&server()).await.unwrap();
-        connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))).await.unwrap();
-    }
-}
-
-fn server() -> String {
-    std::env::var("ORDERFLOW_TEST_POSTGRES").expect("ORDERFLOW_TEST_POSTGRES: run `make test`")
 }
 
 pub(crate) fn attempt(tried: Tried) -> Attempt {

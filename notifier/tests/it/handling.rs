@@ -27,7 +27,7 @@ async fn the_same_events_again_cause_nothing() {
 
     // Not even what subscribed since, or an endpoint whose ledger was emptied.
     world.endpoint("http://127.0.0.1:1/", &["*"]).await;
-    world.database.execute("TRUNCATE notifier.effects CASCADE").await;
+    world.execute("TRUNCATE notifier.effects CASCADE").await;
     world.handle(&records).await;
     assert_eq!(world.effects().await, 0);
     world.webhooks.delete(crate::world::OWNER, endpoint.endpoint.id).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_ledger_that_is_there_is_a_second_line() {
     let records = order(Uuid::now_v7(), vec![placed(USER), confirmed()]);
     world.handle(&records).await;
     // As if versions had been lost.
-    world.database.execute("TRUNCATE notifier.streams").await;
+    world.execute("TRUNCATE notifier.streams").await;
     world.handle(&records).await;
     assert_eq!(world.effects().await, 1);
 }
@@ -64,7 +64,6 @@ async fn what_cannot_be_read_is_kept_once() {
     for _ in 0..2 {
         world.handling().unreadable(position, Some(b"ke\0y"), &why).await.unwrap();
     }
-    let kept: String =
-        world.database.ask("SELECT topic || '/' || partition || ' ' || key || ': ' || why FROM notifier.unreadable").await;
+    let kept: String = world.ask("SELECT topic || '/' || partition || ' ' || key || ': ' || why FROM notifier.unreadable").await;
     assert_eq!(kept, "orderflow.orders.v1/0 key: the header `ce_id` is missing or malformed");
 }

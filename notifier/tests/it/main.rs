@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
-mod database;
 mod events;
 mod handling;
 mod mailboxes;

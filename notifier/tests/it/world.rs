@@ -17,11 +17,11 @@ use notifier::{
     domain::{address::Reachable, backoff::Backoff, subscription::EventTypes},
     outbound::{http_client::HttpClient, postgres::PostgresStore, webhook::WebhookSender},
 };
+use sqlx::{Connection, Executor, PgConnection};
+use system_tests::servers::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::database::Database;
 
 /// Nobody waits as long as owners do.
 pub(crate) const PATIENCE: Patience = Patience {
@@ -36,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const OWNER: Asker<'_> = Asker::Owner("owner");
 
 pub(crate) struct World {
-    pub(crate) database: Database,
+    database: Database,
     pub(crate) store: PostgresStore,
     pub(crate) webhooks: Webhooks,
     pub(crate) mailboxes: Arc<Mailboxes>,
@@ -56,7 +56,7 @@ impl World {
         policy: Policy,
         between: impl FnOnce(Arc<dyn Sender>) -> Arc<dyn Sender>,
     ) -> Self {
-        let database = Database::create().await;
+        let database = Database::create(&format!("orderflow_notifier_{}", Uuid::new_v4().simple())).await;
         let store = PostgresStore::open(&database.url).await.unwrap();
         let vault = Vault::new(DataKey::from_bytes([7; 32]));
         let client = HttpClient::new(Reachable::everything(), TIMEOUT);
@@ -94,7 +94,21 @@ impl World {
     }
 
     pub(crate) async fn effects(&self) -> i64 {
-        self.database.ask("SELECT count(*) FROM notifier.effects").await
+        self.ask("SELECT count(*) FROM notifier.effects").await
+    }
+
+    /// The only value that a statement gives.
+    pub(crate) async fn ask<T>(&self, statement: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        connection.execute(statement).await.unwrap();
     }
 }
 

@@ -17,7 +17,7 @@ use std::{path::Path, pin::Pin};
 
 use anyhow::ensure;
 
-use crate::{measure::Measured, report::Results, say, scale::Scale};
+use crate::{cpu::Stolen, measure::Measured, report::Results, say, scale::Scale};
 
 pub(crate) use commands::post;
 
@@ -70,6 +70,7 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
     let (mut results, mut failed) = (Results::empty(), Vec::<&str>::new());
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
+        let stolen = Stolen::begin()?;
         let Measured { measures, curves } = match (entry.run)(scale).await {
             Ok(measured) => measured,
             Err(error) => {
@@ -78,6 +79,8 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
                 continue;
             }
         };
+        let stolen = stolen.end()?;
+        let measures: Vec<_> = measures.into_iter().map(|measure| measure.detail("stolen_share", stolen)).collect();
         for measure in &measures {
             say(&format!("    {}", measure.line()));
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use uuid::Uuid;
 
 use super::{assign, consumer, end, key};

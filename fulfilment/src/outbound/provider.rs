@@ -31,6 +31,7 @@ use serde::Serialize;
 use service_kit::{
     breaker::{self, Breaker, Rejected},
     config::Secret,
+    trace::{self, Outgoing, TRACEPARENT},
 };
 use tokio::time::Instant;
 
@@ -170,9 +171,13 @@ impl HttpProvider {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
+        let mut asking = Outgoing::begin("POST", url.as_str(), trace::current());
         let request = self.http.post(url).bearer_auth(self.settings.key.expose()).header(IDEMPOTENCY_KEY, key).json(body);
-        let mut response = request.timeout(self.settings.timeout).send().await.map_err(unsent)?;
+        let request = request.timeout(self.settings.timeout).header(TRACEPARENT, asking.traceparent());
+        let sent = request.send().await.map_err(reqwest::Error::without_url).inspect_err(|error| asking.failed(error));
+        let mut response = sent.map_err(unsent)?;
         let (status, headers) = (response.status(), response.headers().clone());
+        asking.answered(status.as_u16());
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unsent)? {
             text.extend_from_slice(&chunk);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, logs::LoggerProvider};
-use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{LogExporter, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -58,6 +58,7 @@ pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_shared_http_client(client.clone())
+        .with_retry_policy(retries())
         .with_endpoint(settings.url("/v1/traces"))
         .build()?;
     let batches = trace::BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
@@ -69,14 +70,23 @@ pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
     sampling::set_share(settings.share);
 
     let tally = Arc::new(Tally::new("logs"));
-    let exporter =
-        LogExporter::builder().with_http().with_shared_http_client(client).with_endpoint(settings.url("/v1/logs")).build()?;
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_shared_http_client(client)
+        .with_retry_policy(retries())
+        .with_endpoint(settings.url("/v1/logs"))
+        .build()?;
     let batches = logs::BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
     let counted = Counted { exporter, tally: Arc::clone(&tally) };
     let processor = BatchLogProcessor::builder(counted).with_batch_config(batches).build();
     let provider = SdkLoggerProvider::builder().with_resource(resource).with_log_processor(processor).build();
     let logger = LOGS.get_or_init(|| provider).logger("orderflow");
     Ok(LogRecords::new(logger, tally))
+}
+
+/// For a connection that was closed meanwhile; who is away for longer takes nothing of what came before.
+fn retries() -> RetryPolicy {
+    RetryPolicy::recommended().with_max_retries(1)
 }
 
 /// Who tells all this. What the environment says (`OTEL_RESOURCE_ATTRIBUTES`) is kept, but for the name.

@@ -15,7 +15,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
 
 /// A whole request. Longer, and what comes meanwhile would have no room.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -104,6 +104,10 @@ mod tests {
         tally.exported(2, Some(&"no answer"));
         assert!(tally.admit() && tally.admit() && !tally.admit());
         assert_eq!(tally.trouble.lock().unwrap().lost, 2);
+        // It is complained of once in a while.
+        let complained = tally.trouble.lock().unwrap().complained;
+        tally.exported(2, Some(&"no answer"));
+        assert!(complained.is_some() && tally.trouble.lock().unwrap().complained == complained);
         tally.exported(3, None);
         assert_eq!(tally.trouble.lock().unwrap().lost, 0);
     }

@@ -32,7 +32,7 @@ struct Side {
 impl Side {
     async fn new(program: Option<PathBuf>, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let system = System::new().await?;
-        let settings = [&[("RELAY_DELIVERY", "off")], more].concat();
+        let settings = [&[("RELAY_DELIVERY", "off")][..], more].concat();
         let service = match program {
             Some(program) => system.command_service_at(&program, &settings).await?,
             None => system.command_service(&settings).await?,

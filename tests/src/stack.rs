@@ -326,7 +326,11 @@ impl Settings<'_> {
     fn process(&self, program: &str, number: usize, environment: &[(&str, &str)]) -> Process {
         let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
         let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1"), ("SHUTDOWN_TIMEOUT", "60")];
-        let environment = common.iter().chain(self.environment).chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = common
+            .iter()
+            .chain(self.environment)
+            .chain(environment)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Process::new(&format!("{program}-{number}"), binaries::program(program), environment.collect(), &self.directory)
     }
 

@@ -67,12 +67,16 @@ pub(crate) async fn cost(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
         on.turn(scale).await?;
         off.turn(scale).await?;
     }
-    let line = |name: &str, side: &Side| Measure::alone(name, "orders/s", WHAT, rates(&side.outcomes)).details_of("ours", side.outcomes.last());
+    let line = |name: &str, side: &Side| {
+        Measure::alone(name, "orders/s", WHAT, rates(&side.outcomes)).details_of("ours", side.outcomes.last())
+    };
     let mut measures = vec![
         line("traces_1_percent_vs_off", &on)
             .against("the same, and no trace is recorded", rates(&off.outcomes))
             .goal(Goal::RatioAtLeast(0.98))
-            .note("One request in a hundred is recorded, and exported to a collector in the load generator, which takes it unread."),
+            .note(
+                "One request in a hundred is recorded, and exported to a collector in the load generator, which takes it unread.",
+            ),
     ];
     if let Some(before) = &before {
         let against = line("traces_off_vs_before", &off).against("the program that BENCH_BEFORE names", rates(&before.outcomes));

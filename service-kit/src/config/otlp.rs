@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        for endpoint in ["collector:4318", "https://collector:4318", "grpc://collector:4317", "http://", "http://a/?b", "not a url"] {
+        for endpoint in
+            ["collector:4318", "https://collector:4318", "grpc://collector:4317", "http://", "http://a/?b", "not a url"]
+        {
             assert_eq!(settings(Some(endpoint), None, 1.0), Err("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()), "{endpoint}");
         }
         for share in [-0.1, 1.1, f64::NAN] {

@@ -11,8 +11,8 @@ use opentelemetry_otlp::{LogExporter, RetryPolicy, SpanExporter, WithExportConfi
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    logs::{self, BatchLogProcessor, LogBatch, LogExporter as _, SdkLoggerProvider},
-    trace::{self, BatchSpanProcessor, SpanData, SpanExporter as _, SpanProcessor},
+    logs::{self, BatchLogProcessor, LogBatch, SdkLoggerProvider},
+    trace::{self, BatchSpanProcessor, SpanData, SpanProcessor},
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;

@@ -17,8 +17,11 @@ pub enum UnusableFilter {
     #[error("is empty: give a level ({}), or target=level directives separated by commas", LEVELS.join(", "))]
     Empty,
     /// A directive that is neither a level nor about a target.
-    #[error("{0:?} is none of the levels {}", LEVELS.join(", "))]
-    NoLevel(String),
+    #[error("{word:?} is none of the levels {}", LEVELS.join(", "))]
+    NoLevel {
+        /// The directive.
+        word: String,
+    },
     /// A directive can't be parsed.
     #[error(transparent)]
     Directive(#[from] tracing_subscriber::filter::ParseError),
@@ -57,7 +60,7 @@ pub(crate) fn parse(text: &str) -> Result<EnvFilter, UnusableFilter> {
     if !text.contains('[') {
         let mut words = text.split(',').filter(|directive| !directive.is_empty() && !directive.contains('='));
         if let Some(word) = words.find(|word| !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))) {
-            return Err(UnusableFilter::NoLevel(word.to_owned()));
+            return Err(UnusableFilter::NoLevel { word: word.to_owned() });
         }
     }
     Ok(EnvFilter::try_new(text)?)

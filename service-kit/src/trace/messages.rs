@@ -65,14 +65,14 @@ impl Messages {
         let mut count = 0;
         let messages = messages.into_iter().inspect(|_| count += 1);
         let members: Vec<_> = messages.filter_map(|message| Some((recorded(message.traceparent)?, message))).collect();
-        let (verb, kind) = (operation.name(), operation.kind());
+        let verb = operation.name();
         let traces = members.iter().map(|(trace, _)| *trace);
-        let mut batch = Span::joining(traces, kind, || format!("{verb} batch {topic}"));
+        let mut batch = Span::joining(traces, operation.kind(), || format!("{verb} batch {topic}"));
         let Some(joined) = batch.context() else { return Self::default() };
         describe(&mut batch, operation, topic, partition);
         batch.set("messaging.batch.message_count", i64::from(count));
         let each = members.iter().map(|(trace, message)| {
-            let mut span = Span::child(trace, kind, || format!("{verb} {topic}"));
+            let mut span = Span::child(trace, operation.kind(), || format!("{verb} {topic}"));
             describe(&mut span, operation, topic, partition);
             span.set("messaging.message.id", message.id.to_string());
             span.set("messaging.kafka.message.key", message.key.to_string());

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use http::Uri;
-use opentelemetry::trace::SpanKind;
 
 use super::{Span, TraceContext};
 

@@ -244,7 +244,8 @@ async fn what_is_logged_changes_while_all_runs_and_lines_know_their_trace() {
     assert_eq!(ask(&sandbox).await, 200);
     let requests = until("the request is a log line", PATIENCE, async || {
         let lines = collector.records();
-        let requests: Vec<_> = lines.into_iter().filter(|line| line.attributes.get("http.path").is_some_and(|path| path == "/v1/book")).collect();
+        let requests: Vec<_> =
+            lines.into_iter().filter(|line| line.attributes.get("http.path").is_some_and(|path| path == "/v1/book")).collect();
         (!requests.is_empty()).then_some(requests)
     })
     .await;
@@ -275,7 +276,8 @@ async fn a_collector_that_is_away_or_never_answers_holds_nothing_up() {
         .await;
         until("that is complained of", PATIENCE, async || {
             let log = std::fs::read_to_string(directory.path().join("payment-sandbox.log")).unwrap();
-            let complaint = |line: &str| line.contains("the collector takes no telemetry") && line.contains(r#""signal":"traces""#);
+            let complaint =
+                |line: &str| line.contains("the collector takes no telemetry") && line.contains(r#""signal":"traces""#);
             log.lines().any(complaint).then_some(())
         })
         .await;

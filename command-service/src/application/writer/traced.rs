@@ -3,11 +3,7 @@
 
 use service_kit::trace::{self, Span, SpanKind};
 
-use crate::{
-    application::command::Submission,
-    domain::Aggregate,
-    outbound::postgres::append::Append,
-};
+use crate::{application::command::Submission, domain::Aggregate, outbound::postgres::append::Append};
 
 /// In the mailbox, or behind another command of the batch.
 pub(super) const WAIT: &str = "wait";

@@ -129,8 +129,7 @@ async fn notifier(stack: &Stack, telling: &[(&'static str, &'static str)]) -> Pr
     let telling = telling.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let directory = stack.file("notifier");
     std::fs::create_dir(&directory).unwrap();
-    let mut notifier =
-        Process::new("notifier", binaries::program("notifier"), own.chain(telling).collect(), &directory);
+    let mut notifier = Process::new("notifier", binaries::program("notifier"), own.chain(telling).collect(), &directory);
     notifier.start().await;
     notifier
 }

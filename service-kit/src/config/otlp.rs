@@ -1,7 +1,5 @@
 //! Where traces and logs are exported to: the settings that OpenTelemetry names.
 
-use std::path::Path;
-
 use http::Uri;
 
 use super::ConfigError;
@@ -14,9 +12,9 @@ pub struct OtlpConfig {
     #[arg(long, env)]
     pub otel_exporter_otlp_endpoint: Option<String>,
 
-    /// Name of this service in traces and logs; by default its program's.
-    #[arg(long, env)]
-    pub otel_service_name: Option<String>,
+    /// Name of this service in traces and logs.
+    #[arg(long, env, default_value = "")]
+    pub otel_service_name: String,
 
     /// Share of the traces that begin here that is recorded, 0 to 1. One that a caller has begun is recorded if its
     /// `traceparent` says so.
@@ -41,10 +39,10 @@ impl OtlpConfig {
         if !(0.0..=1.0).contains(&share) {
             return Err(ConfigError::new("OTEL_TRACES_SAMPLER_ARG", "must be from 0 to 1"));
         }
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let Some(endpoint) = given(&self.otel_exporter_otlp_endpoint) else { return Ok(None) };
-        check(&endpoint).map_err(|problem| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", problem))?;
-        let service_name = given(&self.otel_service_name).unwrap_or_else(program);
+        let endpoint = self.otel_exporter_otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
+        let Some(endpoint) = endpoint else { return Ok(None) };
+        check(endpoint).map_err(|problem| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", problem))?;
+        let service_name = self.otel_service_name.clone();
         Ok(Some(Otlp { endpoint: endpoint.trim_end_matches('/').to_owned(), service_name, share }))
     }
 }
@@ -66,20 +64,14 @@ fn check(endpoint: &str) -> Result<(), &'static str> {
     }
 }
 
-fn program() -> String {
-    let program = std::env::current_exe().ok();
-    let name = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    name.unwrap_or_else(|| "orderflow".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(endpoint: Option<&str>, name: Option<&str>, share: f64) -> Result<Option<Otlp>, String> {
+    fn settings(endpoint: Option<&str>, share: f64) -> Result<Option<Otlp>, String> {
         let config = OtlpConfig {
             otel_exporter_otlp_endpoint: endpoint.map(str::to_owned),
-            otel_service_name: name.map(str::to_owned),
+            otel_service_name: "shop".to_owned(),
             otel_traces_sampler_arg: share,
         };
         config.settings().map_err(|error| error.setting().to_owned())
@@ -87,19 +79,17 @@ mod tests {
 
     #[test]
     fn nothing_is_exported_without_an_endpoint() {
-        assert_eq!(settings(None, None, 1.0), Ok(None));
-        assert_eq!(settings(Some(""), None, 1.0), Ok(None));
+        assert_eq!(settings(None, 1.0), Ok(None));
+        assert_eq!(settings(Some(""), 1.0), Ok(None));
     }
 
     #[test]
     fn signals_have_paths_below_the_endpoint() {
         for endpoint in ["http://collector:4318", "http://collector:4318/", "http://[::1]:4318/base/"] {
-            let otlp = settings(Some(endpoint), Some("shop"), 0.5).unwrap().unwrap();
+            let otlp = settings(Some(endpoint), 0.5).unwrap().unwrap();
             assert_eq!(otlp.url("/v1/logs"), format!("{}/v1/logs", endpoint.trim_end_matches('/')));
             assert_eq!((&*otlp.service_name, otlp.share), ("shop", 0.5));
         }
-        let otlp = settings(Some("http://collector:4318"), Some(""), 0.0).unwrap().unwrap();
-        assert!(otlp.service_name.starts_with("service_kit"), "{}", otlp.service_name);
     }
 
     #[test]
@@ -107,10 +97,10 @@ mod tests {
         for endpoint in
             ["collector:4318", "https://collector:4318", "grpc://collector:4317", "http://", "http://a/?b", "not a url"]
         {
-            assert_eq!(settings(Some(endpoint), None, 1.0), Err("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()), "{endpoint}");
+            assert_eq!(settings(Some(endpoint), 1.0), Err("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()), "{endpoint}");
         }
         for share in [-0.1, 1.1, f64::NAN] {
-            assert_eq!(settings(None, None, share), Err("OTEL_TRACES_SAMPLER_ARG".to_owned()), "{share}");
+            assert_eq!(settings(None, share), Err("OTEL_TRACES_SAMPLER_ARG".to_owned()), "{share}");
         }
     }
 }

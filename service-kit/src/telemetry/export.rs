@@ -91,8 +91,13 @@ fn retries() -> RetryPolicy {
 
 /// Who tells all this. What the environment says (`OTEL_RESOURCE_ATTRIBUTES`) is kept, but for the name.
 fn resource(settings: &Otlp) -> Resource {
-    Resource::builder()
-        .with_service_name(settings.service_name.clone())
+    let resource = Resource::builder();
+    // Empty is unset: then the SDK says what it makes of that.
+    let resource = match &*settings.service_name {
+        "" => resource,
+        name => resource.with_service_name(name.to_owned()),
+    };
+    resource
         .with_attributes([
             KeyValue::new("service.namespace", "orderflow"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),

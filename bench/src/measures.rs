@@ -11,6 +11,7 @@ mod published;
 mod reads;
 mod relay;
 mod stock;
+mod traces;
 mod visible;
 
 use std::{path::Path, pin::Pin};
@@ -36,6 +37,7 @@ const ENTRIES: &[Entry] = &[
         run: |scale| measuring(commands::against_peers(scale)),
     },
     Entry { names: &["commands_all_on"], run: |scale| measuring(everything::all_on(scale)) },
+    Entry { names: traces::NAMES, run: |scale| measuring(traces::cost(scale)) },
     Entry { names: &["hot_aggregate_vs_spread"], run: |scale| measuring(stock::hot_against_spread(scale)) },
     Entry { names: &["batch_commands_vs_copy"], run: |scale| measuring(batch::against_copy(scale)) },
     Entry {

@@ -92,16 +92,16 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             let layer = EndpointLayer::new(guard, recorder);
             router = router.route(endpoint.path, handler.route_layer(layer));
         }
-        let unmatched = Arc::new(Recorder::new("other", "unmatched"));
+        let unmatched = Arc::new(Recorder::new("other", exchange::UNMATCHED));
         let missing = Arc::clone(&unmatched);
         router
             .fallback(async move |request: Request| {
-                let exchange = Exchange::begin(request.headers());
+                let exchange = Exchange::begin(&request, &missing);
                 let problem = Problem::not_found("There is nothing at this path.");
                 exchange.end(&missing, problem.into_response())
             })
             .method_not_allowed_fallback(async move |request: Request| {
-                let exchange = Exchange::begin(request.headers());
+                let exchange = Exchange::begin(&request, &unmatched);
                 let problem = Problem::method_not_allowed("This path takes the methods in the Allow header.");
                 exchange.end(&unmatched, problem.into_response())
             })

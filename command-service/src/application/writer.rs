@@ -6,6 +6,7 @@
 
 mod batch;
 mod execute;
+mod traced;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -18,6 +19,7 @@ use std::{
 use events::{Context, DomainEvent, StreamId};
 use futures::FutureExt;
 use metrics::{Gauge, gauge};
+use service_kit::trace::Span;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -123,11 +125,16 @@ impl<A: Aggregate> Writers<A> {
         stream: StreamId,
         command: A::Command,
         request: Request,
+        mut span: Span,
         admission: Admission,
     ) -> Result<Answer, Refusal> {
         let mailbox = self.mailbox(stream);
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { stream, command, request, reply };
+        if span.is_recorded() {
+            span.set("orderflow.stream.id", stream.to_string());
+            span.phase(traced::WAIT);
+        }
+        let submission = Submission { stream, command, request, reply, span };
         match admission {
             Admission::Refuse => mailbox.sender.try_send(submission).map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,

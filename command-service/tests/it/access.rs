@@ -22,7 +22,7 @@ const SHOP: &[Role] = &[Staff, Service, Admin];
 const RECORDERS: &[Role] = &[Service, Admin];
 
 /// Who gets past the door of each endpoint. A route that is not here fails the test below.
-const TABLE: [(&str, &str, &[Role]); 47] = [
+const TABLE: [(&str, &str, &[Role]); 49] = [
     ("POST", "/v1/users", ALL),
     ("PATCH", "/v1/users/{id}", ALL),
     ("PUT", "/v1/users/{id}/payment-method", ALL),
@@ -70,6 +70,8 @@ const TABLE: [(&str, &str, &[Role]); 47] = [
     ("GET", "/health", EVERYONE),
     ("GET", "/ready", EVERYONE),
     ("GET", "/metrics", EVERYONE),
+    ("GET", "/admin/log-level", &[Service, Admin]),
+    ("PUT", "/admin/log-level", &[Service, Admin]),
 ];
 
 async fn shop() -> (Database, Instance) {

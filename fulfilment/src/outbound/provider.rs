@@ -32,6 +32,7 @@ use serde::Serialize;
 use service_kit::{
     breaker::{self, Breaker, Rejected},
     config::Secret,
+    trace::{self, Outgoing},
 };
 use tokio::time::Instant;
 
@@ -167,7 +168,10 @@ impl HttpProvider {
             segments.pop_if_empty().extend(path);
         }
         let body = serde_json::to_vec(body).map_err(|_| Trouble::not_asked("the request can't be made".to_owned()))?;
-        let reply = self.client.post(&url, key, body).await?;
+        let mut asking = Outgoing::begin("POST", url.as_str(), trace::current());
+        let sent = self.client.post(&url, key, &asking.traceparent(), body).await;
+        let reply = sent.inspect_err(|trouble| asking.failed(&trouble.why))?;
+        asking.answered(reply.status.as_u16());
         answer::read(reply.status, &reply.headers, &reply.body)
     }
 

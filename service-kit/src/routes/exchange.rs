@@ -3,17 +3,24 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use metrics::{Counter, Histogram};
 
 use crate::problem::Cause;
-use crate::trace::TraceContext;
+use crate::trace::{Span, TraceContext};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A caller's request id is taken over up to this length.
 const MAX_REQUEST_ID: usize = 128;
+
+/// Asked by machines every few seconds: spans about that would hide the others.
+const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];
+
+/// The path of what no route is for.
+pub(super) const UNMATCHED: &str = "unmatched";
 
 /// While a dependency is down every request fails alike: one line in this time says it.
 const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,6 +32,8 @@ const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 4
 pub(super) struct Recorder {
     method: String,
     path: &'static str,
+    /// What its spans are called; none, if it has none.
+    span: Option<String>,
     seconds: Histogram,
     requests: [OnceLock<Counter>; STATUSES.len()],
     outage: Mutex<Outage>,
@@ -42,6 +51,7 @@ impl Recorder {
         Self {
             method: method.to_owned(),
             path,
+            span: (path != UNMATCHED && !PROBES.contains(&path)).then(|| format!("{method} {path}")),
             seconds: metrics::histogram!(
                 "orderflow_http_request_seconds", "method" => method.to_owned(), "path" => path),
             requests: std::array::from_fn(|_| OnceLock::new()),
@@ -82,19 +92,28 @@ const SHORT_BODY: u64 = 8 << 10;
 pub(super) struct Exchange {
     started: Instant,
     trace: TraceContext,
+    span: Span,
     request_id: HeaderValue,
     has_long_body: bool,
 }
 
 impl Exchange {
     /// The caller's request id is kept if it is a plain one; otherwise the trace's id serves.
-    pub(super) fn begin(headers: &HeaderMap) -> Self {
-        let trace = TraceContext::from_headers(headers);
+    pub(super) fn begin(request: &Request, recorder: &Recorder) -> Self {
+        let headers = request.headers();
+        let (trace, caller) = TraceContext::of_request(headers);
+        let mut span = match &recorder.span {
+            Some(name) => Span::server(trace, caller, || name.clone()),
+            None => Span::none(),
+        };
+        if span.is_recorded() {
+            span.set("url.path", request.uri().path().to_owned());
+        }
         let given = headers.get(REQUEST_ID).filter(|value| {
             !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
         });
         let request_id = given.cloned().unwrap_or_else(|| trace.trace_id_header());
-        Self { started: Instant::now(), trace, request_id, has_long_body: has_long_body(headers) }
+        Self { started: Instant::now(), trace, span, request_id, has_long_body: has_long_body(headers) }
     }
 
     pub(super) fn trace(&self) -> TraceContext {
@@ -102,17 +121,21 @@ impl Exchange {
     }
 
     /// Counts, logs and labels the answer.
-    pub(super) fn end(self, recorder: &Recorder, mut response: Response) -> Response {
+    pub(super) fn end(mut self, recorder: &Recorder, mut response: Response) -> Response {
         let (status, elapsed) = (response.status().as_u16(), self.started.elapsed().as_secs_f64());
         recorder.seconds.record(elapsed);
         recorder.count(status);
-        match response.extensions_mut().remove() {
-            Some(Cause(cause)) => self.log_failure(recorder, status, &cause),
+        let cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
+        self.end_span(recorder, status, cause.as_deref());
+        match cause {
+            Some(cause) => self.log_failure(recorder, status, &cause),
             None => tracing::debug!(
                 http.method = recorder.method,
                 http.path = recorder.path,
                 http.status = status,
                 request.id = self.request_id(),
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 duration_ms = elapsed * 1e3,
                 "request"
             ),
@@ -126,8 +149,23 @@ impl Exchange {
         response
     }
 
+    /// By the semantic conventions for HTTP servers.
+    fn end_span(&mut self, recorder: &Recorder, status: u16, cause: Option<&str>) {
+        let mut span = std::mem::take(&mut self.span);
+        if !span.is_recorded() {
+            return;
+        }
+        span.set("http.request.method", recorder.method.clone());
+        span.set("http.route", recorder.path);
+        span.set("http.response.status_code", i64::from(status));
+        span.set("orderflow.request.id", self.request_id().to_owned());
+        if status >= 500 {
+            span.fail(status.to_string(), cause.unwrap_or_default());
+        }
+    }
+
     fn log_failure(&self, recorder: &Recorder, status: u16, cause: &str) {
-        let (method, path, id, trace) = (&*recorder.method, recorder.path, self.request_id(), self.trace.trace_id());
+        let (method, path, id) = (&*recorder.method, recorder.path, self.request_id());
         match status {
             503 | 504 => {
                 if let Some(unlogged) = recorder.may_log_outage() {
@@ -136,7 +174,8 @@ impl Exchange {
                         http.path = path,
                         http.status = status,
                         request.id = id,
-                        trace.id = trace,
+                        trace.id = self.trace.trace_id(),
+                        span.id = self.trace.span_id(),
                         cause,
                         unlogged,
                         "request failed"
@@ -148,7 +187,8 @@ impl Exchange {
                 http.path = path,
                 http.status = status,
                 request.id = id,
-                trace.id = trace,
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 cause,
                 "request failed"
             ),
@@ -157,7 +197,8 @@ impl Exchange {
                 http.path = path,
                 http.status = status,
                 request.id = id,
-                trace.id = trace,
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 cause,
                 "request refused"
             ),

@@ -28,4 +28,5 @@ mod restore;
 mod services;
 mod shutdown;
 mod store;
+mod traces;
 mod verify;

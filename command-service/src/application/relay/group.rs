@@ -9,6 +9,7 @@ use chrono::Utc;
 use events::RecordedEvent;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rdkafka::error::KafkaError;
+use service_kit::trace::{Message, Messages, Operation};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::JoinError,
@@ -311,8 +312,14 @@ impl Relay {
         events: Vec<RecordedEvent>,
         after: &Cursor,
     ) -> Result<bool, RelayError> {
+        let mut sending = Messages::begin(Operation::Send, publisher.topic(), None, events.iter().map(message));
         let (publisher, after) = (Arc::clone(publisher), after.clone());
-        match tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await? {
+        let published = tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await?;
+        if let Err(error) = &published {
+            sending.fail("publish", error);
+        }
+        drop(sending);
+        match published {
             Ok(()) => Ok(true),
             Err(PublishError::Aborted(error)) => {
                 warn!(%error, "a batch was aborted and is published again");
@@ -340,6 +347,10 @@ fn next_limit(events: &[RecordedEvent], lanes: usize) -> i64 {
     let bytes: usize = events.iter().map(|event| event.data.get().len()).sum();
     let average = to_i64((bytes / events.len().max(1)).max(1) as u64);
     (BATCH_BYTES / average / to_i64(lanes.max(1) as u64)).clamp(BATCH_EVENTS.0, BATCH_EVENTS.1)
+}
+
+fn message(event: &RecordedEvent) -> Message<'_> {
+    Message { traceparent: event.traceparent.as_deref(), id: event.id.0, key: event.stream_id, offset: None }
 }
 
 fn note_age(meters: &Meters, events: &[RecordedEvent]) {

@@ -22,6 +22,7 @@ use self::storing::no_answer;
 use super::{
     Committed, OnCommit, WriterConfig,
     batch::{Basis, Outcome, Plan},
+    traced,
 };
 use crate::{
     application::{
@@ -184,6 +185,7 @@ impl<A: Aggregate> Writer<A> {
             if submissions.is_empty() {
                 return Ok(Vec::new());
             }
+            traced::enter(traced::DECIDE, submissions);
             self.connect().await?;
             let gathering = self.gather(submissions, known);
             tokio::time::timeout(ANSWER, gathering).await.unwrap_or(Err(Failure::Unavailable))?;
@@ -197,7 +199,11 @@ impl<A: Aggregate> Writer<A> {
             };
             fail::fail_point!("writer-decide");
             let plan = basis.decide(submissions);
-            match self.append(&plan.append).await? {
+            traced::enter(traced::COMMIT, submissions);
+            let appending = traced::append(self.context.name(), submissions, &plan.append);
+            let appended = self.append(&plan.append).await;
+            drop(appending);
+            match appended? {
                 Some(obstacles) if obstacles.is_empty() => return Ok(self.conclude(plan, submissions, known)),
                 Some(obstacles) => self.clear(&obstacles, &plan, submissions, known).await?,
                 // A conflict with another instance: nothing was stored.
@@ -312,6 +318,7 @@ impl<A: Aggregate> Writer<A> {
                 Outcome::Deferred => deferred.push(submission),
             }
         }
+        traced::enter(traced::WAIT, &mut deferred);
         for (stream, changed) in plan.staged {
             self.snapshot(stream, known.get(&stream).map_or(0, |before| before.version), &changed);
             known.insert(stream, changed);

@@ -108,7 +108,8 @@ async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, 
         part: None,
         key: key.map_err(|detail| Problem::invalid_field("/key", detail))?,
         if_match: line.if_match,
-        trace: trace.child(),
+        // What is recorded has a span for each line, below the request's.
+        trace: if trace.is_recorded() { trace } else { trace.child() },
         admission: Admission::Wait,
         body_at: BODY_AT,
     };

@@ -21,7 +21,7 @@ use service_kit::{
     json::{Json, Path},
     problem::Problem,
     routes::Routes,
-    trace::TraceContext,
+    trace::{Span, SpanKind, TraceContext},
 };
 use uuid::Uuid;
 
@@ -123,6 +123,8 @@ pub struct Target {
     pub id: Uuid,
     /// What its writer must know.
     pub request: Request,
+    /// The command's execution, from here on.
+    pub span: Span,
 }
 
 /// The body of an answer.
@@ -174,6 +176,8 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         (true, None) => key.map_or_else(Uuid::now_v7, |key| commands.digests.derived_id(key.id)),
         (false, None) => return Err(Problem::invalid_field("/id", "is missing: the aggregate that the command is for")),
     };
+    let mut span = Span::child(&call.trace, SpanKind::Internal, || B::NAME);
+    span.set("orderflow.context", B::CONTEXT.name());
     let request = Request {
         creates: B::CREATES,
         expected: call.if_match,
@@ -181,9 +185,9 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         occurred_at,
         correlation_id: trace_uuid(&call.trace),
         causation_id: None,
-        traceparent: Some(call.trace.to_string()),
+        traceparent: Some(span.context().unwrap_or(call.trace).to_string()),
     };
-    body.submit(commands, call, Target { id, request }).await
+    body.submit(commands, call, Target { id, request, span }).await
 }
 
 /// Hands a command to its writer.
@@ -194,7 +198,7 @@ async fn send<A: Aggregate>(
     command: A::Command,
 ) -> Result<Answer, Problem> {
     let writers = problems::here(writers.as_ref(), <A::Event as DomainEvent>::CONTEXT)?;
-    let submitted = writers.submit(target.id, command, target.request, call.admission).await;
+    let submitted = writers.submit(target.id, command, target.request, target.span, call.admission).await;
     submitted.map_err(|refusal| problems::refused(&refusal))
 }
 

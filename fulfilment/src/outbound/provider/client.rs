@@ -13,6 +13,8 @@ use hyper_util::{
 use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 
+use service_kit::trace::TRACEPARENT;
+
 use super::{ProviderSettings, answer::Trouble};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -69,15 +71,16 @@ impl Client {
     }
 
     /// Asks once. What is said of trouble names no URL: that has what the provider calls things.
-    pub(super) async fn post(&self, url: &Url, key: &str, body: Vec<u8>) -> Result<Reply, Trouble> {
-        let key = HeaderValue::from_str(key).map_err(|_| cannot_be_made())?;
+    pub(super) async fn post(&self, url: &Url, key: &str, traceparent: &str, body: Vec<u8>) -> Result<Reply, Trouble> {
+        let header = |text: &str| HeaderValue::from_str(text).map_err(|_| cannot_be_made());
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.as_str().parse().map_err(|_| cannot_be_made())?;
         let headers = request.headers_mut();
         headers.insert(header::AUTHORIZATION, self.authorization.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(IDEMPOTENCY_KEY, key);
+        headers.insert(IDEMPOTENCY_KEY, header(key)?);
+        headers.insert(TRACEPARENT, header(traceparent)?);
         let asked = tokio::time::timeout(self.timeout, self.exchange(request));
         asked.await.unwrap_or_else(|_| Err(Trouble::unknown("it did not answer in time".to_owned())))
     }

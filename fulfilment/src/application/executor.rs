@@ -118,7 +118,7 @@ impl<P: PaymentProvider> One<P> {
         let took = begun.elapsed();
         let (step, outcome) = (task.step.name(), tried.name());
         metrics::counter!("orderflow_saga_steps_total", "step" => step, "outcome" => outcome).increment(1);
-        metrics::histogram!("orderflow_saga_step_seconds", "step" => step).record(took.as_secs_f64());
+        metrics::histogram!("orderflow_saga_step_duration_seconds", "step" => step).record(took.as_secs_f64());
         let attempt = Attempt { at, took, tried };
         match self.store.settle(&task, &attempt).await {
             Ok(Settled::Answered) => {

@@ -5,6 +5,7 @@ use http::{Method, StatusCode, header};
 
 use super::Routes;
 use crate::health::Health;
+use crate::metrics::observe_process;
 use crate::telemetry::Metrics;
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
@@ -20,6 +21,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                 json(status, body)
             })
             .public(Method::GET, "/metrics", async move || {
+                observe_process();
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
             })
     }

@@ -5,6 +5,7 @@
 mod apart;
 mod audit;
 mod chaos;
+mod dashboards;
 mod disk;
 mod dlq;
 mod fulfilment;
@@ -13,6 +14,7 @@ mod import;
 mod journey;
 mod lanes;
 mod live;
+mod metrics;
 mod notifier;
 mod oracle;
 mod parking;

@@ -4,4 +4,4 @@ mod endings;
 mod kills;
 mod life;
 mod operators;
-mod shop;
+pub(crate) mod shop;

@@ -27,6 +27,7 @@ mod redis;
 mod registry;
 mod relay;
 mod restore;
+mod runbooks;
 mod services;
 mod shutdown;
 mod store;

@@ -1,6 +1,6 @@
 //! What the notifier promises: what follows from an event is sent once, whatever is killed, replayed or dead.
 
-mod receiver;
+pub(crate) mod receiver;
 mod smtp;
 mod world;
 

@@ -20,6 +20,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let _failpoints = fail::FailScenario::setup();
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    command_service::metrics::describe();
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let Some(stores) = shutdown.unless_begun(service::open(&config)).await else {
         return Ok(shutdown.begun().await.finish());

@@ -48,6 +48,7 @@
 
 mod group;
 mod handler;
+mod metrics;
 mod partition;
 mod record;
 mod settings;
@@ -55,6 +56,7 @@ mod status;
 
 pub use group::{Error, run};
 pub use handler::Handler;
+pub use self::metrics::METRICS;
 pub use record::{Event, Position, Received, read};
 pub use settings::Settings;
 pub use status::Status;

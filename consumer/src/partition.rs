@@ -104,7 +104,7 @@ impl<H: Handler> Worker<H> {
         for record in records {
             match record {
                 Read::Event(event) => events.push(event),
-                Read::Unknown => metrics::counter!("orderflow_consumer_unknown_total", "context" => context).increment(1),
+                Read::Unknown => metrics::counter!("orderflow_consumer_unknown_records_total", "context" => context).increment(1),
                 Read::Unreadable { position, key, why } => {
                     // What came before it first.
                     self.hand_over(&mut events).await?;
@@ -112,7 +112,7 @@ impl<H: Handler> Worker<H> {
                         error = %why, "a record can't be read");
                     let (handler, position, key, why): (&H, _, _, _) = (&self.handler, &position, key.as_deref(), &why);
                     self.until_done(|| handler.unreadable(position, key, why)).await?;
-                    metrics::counter!("orderflow_consumer_unreadable_total", "context" => context).increment(1);
+                    metrics::counter!("orderflow_consumer_unreadable_records_total", "context" => context).increment(1);
                 }
             }
         }

@@ -62,6 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let _failpoints = fail::FailScenario::setup();
     let metrics = telemetry::init(&config.common)?;
+    projector::metrics::describe();
     let secret = config.common.jwt_secret()?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let server = Server::bind(&config.common).await?;

@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    query_service::metrics::describe();
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let server = Server::bind(&config.common).await?;

@@ -23,6 +23,10 @@ pub(crate) use self::{export::spans, filter::parse};
 /// Histogram bounds for durations, in seconds: from a cached read to a request that has given up.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// The same for the time until something is visible, which takes as long as an outage.
+const CRITICAL_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+
 /// Histogram bounds for counts of things, as the size of a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
@@ -72,6 +76,7 @@ impl Metrics {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
             .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), SIZES)?
+            .set_buckets_for_metric(Matcher::Full("orderflow_critical_time_seconds".to_owned()), CRITICAL_SECONDS)?
             .install_recorder()?;
         let folding = handle.clone();
         // A thread of its own: it has to go on even when the runtime is saturated.

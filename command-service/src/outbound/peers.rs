@@ -101,7 +101,7 @@ impl<F: DeserializeOwned + Clone + Send + 'static> RemoteFacts<F> {
             question,
             recent: Mutex::new(recent),
             health,
-            seconds: histogram!("orderflow_context_request_seconds", "context" => label),
+            seconds: histogram!("orderflow_context_request_duration_seconds", "context" => label),
             failures: counter!("orderflow_context_request_failures_total", "context" => label),
         }
     }

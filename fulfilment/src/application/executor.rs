@@ -140,7 +140,7 @@ impl<P: PaymentProvider> One<P> {
         }
         drop(span);
         metrics::counter!("orderflow_saga_steps_total", "step" => step, "outcome" => outcome).increment(1);
-        metrics::histogram!("orderflow_saga_step_seconds", "step" => step).record(took.as_secs_f64());
+        metrics::histogram!("orderflow_saga_step_duration_seconds", "step" => step).record(took.as_secs_f64());
         let attempt = Attempt { at, took, tried };
         match self.store.settle(&task, &attempt).await {
             Ok(Settled::Answered) => {

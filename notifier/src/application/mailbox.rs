@@ -174,7 +174,7 @@ impl Actor {
         };
         let channel = self.mailbox.channel();
         metrics::counter!("orderflow_notifier_attempts_total", "channel" => channel, "outcome" => outcome.name()).increment(1);
-        metrics::histogram!("orderflow_notifier_attempt_seconds", "channel" => channel).record(begun.elapsed());
+        metrics::histogram!("orderflow_notifier_attempt_duration_seconds", "channel" => channel).record(begun.elapsed());
         (outcome, begun.elapsed())
     }
 
@@ -240,7 +240,7 @@ impl Actor {
     async fn disable_endpoint(&self, endpoint_id: Uuid, since: DateTime<Utc>, cause: String) -> Result<(), PostgresError> {
         let disabled = Disabled { endpoint_id, failing_since: since, cause };
         if self.store.disable_endpoint(&disabled, Utc::now()).await? {
-            metrics::counter!("orderflow_webhooks_disabled_total").increment(1);
+            metrics::counter!("orderflow_notifier_webhooks_disabled_total").increment(1);
             tracing::warn!(webhook.id = %endpoint_id, cause = disabled.cause, "a webhook is disabled");
         }
         Ok(())

@@ -28,6 +28,9 @@ const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
 /// The statuses that are answered so often that their counters are kept at hand.
 const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 500, 503, 504];
 
+/// Those that say that we have failed. They are counted from 0.
+const FAILURES: [u16; 3] = [500, 503, 504];
+
 /// The metrics of one endpoint. Handles are looked up once: a look-up hashes and allocates labels.
 pub(super) struct Recorder {
     method: String,
@@ -48,20 +51,25 @@ struct Outage {
 
 impl Recorder {
     pub(super) fn new(method: &str, path: &'static str) -> Self {
-        Self {
+        let recorder = Self {
             method: method.to_owned(),
             path,
             span: (path != UNMATCHED && !PROBES.contains(&path)).then(|| format!("{method} {path}")),
             seconds: metrics::histogram!(
-                "orderflow_http_request_seconds", "method" => method.to_owned(), "path" => path),
+                "orderflow_http_request_duration_seconds", "method" => method.to_owned(), "route" => path),
             requests: std::array::from_fn(|_| OnceLock::new()),
             outage: Mutex::default(),
+        };
+        // A counter that appears with its first failure looks to Prometheus as if it had never risen.
+        for (slot, _) in STATUSES.iter().enumerate().filter(|(_, status)| FAILURES.contains(status)) {
+            recorder.requests[slot].get_or_init(|| recorder.counter(STATUSES[slot]));
         }
+        recorder
     }
 
     fn count(&self, status: u16) {
         match STATUSES.iter().position(|known| *known == status) {
-            // Made on first use, so that /metrics does not list what never happened.
+            // Made on first use, so that /metrics does not list what never happened; but for failures, see `new`.
             Some(slot) => self.requests[slot].get_or_init(|| self.counter(status)).increment(1),
             None => self.counter(status).increment(1),
         }
@@ -81,7 +89,7 @@ impl Recorder {
     fn counter(&self, status: u16) -> Counter {
         let (method, status) = (self.method.clone(), status.to_string());
         metrics::counter!(
-            "orderflow_http_requests_total", "method" => method, "path" => self.path, "status" => status)
+            "orderflow_http_requests_total", "method" => method, "route" => self.path, "status" => status)
     }
 }
 

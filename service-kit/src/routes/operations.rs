@@ -8,6 +8,7 @@ use super::Routes;
 use crate::auth::{Principal, Role};
 use crate::health::Health;
 use crate::json::Json;
+use crate::metrics::observe_process;
 use crate::problem::Problem;
 use crate::telemetry::{LogFilter, Metrics};
 
@@ -28,6 +29,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                 json(status, body)
             })
             .public(Method::GET, "/metrics", async move || {
+                observe_process();
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
             })
             .route(Method::GET, "/admin/log-level", OPERATORS, log_level)

@@ -5,4 +5,4 @@ mod gaps;
 mod kills;
 mod life;
 mod operators;
-mod shop;
+pub(crate) mod shop;

@@ -140,7 +140,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let labels = [("context", self.store.context().name().to_owned()), ("group", self.group.to_string())];
         let meters = Meters {
-            published: counter!("orderflow_relay_published_total", &labels),
+            published: counter!("orderflow_relay_events_total", &labels),
             batch: histogram!("orderflow_relay_batch_size", &labels),
             lag_events: gauge!("orderflow_relay_lag_events", &labels),
             lag_seconds: gauge!("orderflow_relay_lag_seconds", &labels),
@@ -157,6 +157,9 @@ impl Relay {
                 }
                 Ok(None) => {
                     drop(turn);
+                    // Its owner tells of it.
+                    meters.lag_events.set(0);
+                    meters.lag_seconds.set(0);
                     self.health.ok();
                     Ok(STANDBY)
                 }

@@ -12,7 +12,7 @@ use std::{
 use chrono::{SubsecRound, Utc};
 use events::{Context, DomainEvent, StreamId};
 use lru::LruCache;
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, histogram};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
@@ -27,6 +27,7 @@ use super::{
 use crate::{
     application::{
         command::{Refusal, Submission},
+        lane::Lane,
         state::{self, LoadError, Versioned},
     },
     domain::Aggregate,
@@ -79,6 +80,8 @@ struct Meters {
     append_seconds: Histogram,
     events: Counter,
     redecided: Counter,
+    /// By lane.
+    lanes: Vec<Counter>,
 }
 
 /// Why a batch could not be brought to an end.
@@ -120,16 +123,18 @@ impl<A: Aggregate> Writer<A> {
             known_types: HashSet::new(),
             snapshots,
             meters: Meters {
-                batch_size: histogram!("orderflow_batch_size", "context" => label),
-                append_seconds: histogram!("orderflow_append_seconds", "context" => label),
-                events: counter!("orderflow_events_appended_total", "context" => label),
-                redecided: counter!("orderflow_batches_redecided_total", "context" => label),
+                batch_size: histogram!("orderflow_writer_batch_size", "context" => label),
+                append_seconds: histogram!("orderflow_writer_append_duration_seconds", "context" => label),
+                events: counter!("orderflow_writer_events_total", "context" => label),
+                redecided: counter!("orderflow_writer_batches_redecided_total", "context" => label),
+                lanes: store.lanes().all().map(|lane| lane_events(context, lane)).collect(),
             },
             store,
         }
     }
 
-    pub(super) async fn run(mut self, mailbox: &mut mpsc::Receiver<Submission<A>>) {
+    /// Runs until the mailbox is closed; `depth` is told what it holds.
+    pub(super) async fn run(mut self, mailbox: &mut mpsc::Receiver<Submission<A>>, depth: &Gauge) {
         let mut waiting = Vec::with_capacity(self.config.batch_commands);
         loop {
             let room = self.config.batch_commands.saturating_sub(waiting.len());
@@ -144,6 +149,7 @@ impl<A: Aggregate> Writer<A> {
                     waiting.push(submission);
                 }
             }
+            depth.set(u32::try_from(mailbox.len()).unwrap_or(u32::MAX));
             self.meters.batch_size.record(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
             waiting = self.batch(waiting).await;
         }
@@ -298,7 +304,9 @@ impl<A: Aggregate> Writer<A> {
     ) -> Vec<Submission<A>> {
         self.meters.events.increment(plan.append.events() as u64);
         for (lane, head) in &plan.heads {
-            self.heads[usize::from(lane.0)] = *head;
+            let lane = usize::from(lane.0);
+            self.meters.lanes[lane].increment(head.saturating_sub(self.heads[lane]));
+            self.heads[lane] = *head;
         }
         for event_type in <A::Event as DomainEvent>::TYPES {
             if plan.append.new_types.iter().any(|stored| stored == event_type) {
@@ -349,6 +357,11 @@ impl<A: Aggregate> Writer<A> {
         self.heads.clear();
         self.known_types.clear();
     }
+}
+
+/// Each writer has one for every lane; those of one name are the same counter.
+fn lane_events(context: Context, lane: Lane) -> Counter {
+    counter!("orderflow_lane_events_total", "context" => context.name(), "lane" => lane.0.to_string())
 }
 
 fn refuse_all<A: Aggregate>(submissions: Vec<Submission<A>>, refusal: &Refusal) -> Vec<Submission<A>> {

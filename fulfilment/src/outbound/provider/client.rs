@@ -12,7 +12,6 @@ use hyper_util::{
 };
 use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-
 use service_kit::trace::TRACEPARENT;
 
 use super::{ProviderSettings, answer::Trouble};

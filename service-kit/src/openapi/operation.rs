@@ -79,10 +79,10 @@ impl Operation {
         self
     }
 
-    /// Its body is JSON that is read as a `T`; where `required` is false, nothing at all is `{}`.
+    /// Its body is JSON that is read as a `T`. It may be left out where `{}` is a `T`.
     #[must_use]
-    pub fn body<T: JsonSchema>(mut self, schemas: &mut Schemas, required: bool) -> Self {
-        let required = if required { Required::True } else { Required::False };
+    pub fn body<T: JsonSchema>(mut self, schemas: &mut Schemas) -> Self {
+        let required = if schemas.requires_fields::<T>() { Required::True } else { Required::False };
         let content = Content::new(Some(schemas.request::<T>()));
         self.body = Some(RequestBodyBuilder::new().content(JSON, content).required(Some(required)).build());
         self.problems.extend([400, 408, 413, 415]);

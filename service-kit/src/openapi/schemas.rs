@@ -51,6 +51,11 @@ impl Schemas {
         embed(self.answers.subschema_for::<T>().to_value())
     }
 
+    /// Whether an object of this type must have some field.
+    pub(super) fn requires_fields<T: JsonSchema>(&mut self) -> bool {
+        T::json_schema(&mut self.requests).get("required").and_then(Value::as_array).is_some_and(|names| !names.is_empty())
+    }
+
     /// The fields of a query string that is read as a `T`.
     pub(super) fn query<T: JsonSchema>(&mut self) -> Vec<Parameter> {
         let schema = T::json_schema(&mut self.requests).to_value();

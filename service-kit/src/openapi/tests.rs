@@ -44,7 +44,7 @@ struct Search {
 
 fn put(schemas: &mut Schemas) -> Operation {
     Operation::new("put-thing", "things", "Puts a thing.")
-        .body::<Thing>(schemas, true)
+        .body::<Thing>(schemas)
         .heeds("If-Match", json!({ "type": "string" }), "The version.")
         .answer(201, Answer::json(schemas.answer::<Stored>(), "It is there.").header("ETag", "Its version."))
         .refuses(&[409, 503])
@@ -76,7 +76,8 @@ fn a_row_says_who_may_and_a_handler_what() {
     assert_eq!((&document["openapi"], &document["info"]["version"]), (&json!("3.1.0"), &json!("1.2.3")));
     let put = &document["paths"]["/v1/shops/{shop}/things/{id}"]["put"];
     assert_eq!((&put["x-roles"], &put["security"]), (&json!(["staff", "service"]), &json!([{ "bearer": [] }])));
-    let parameters: Vec<_> = put["parameters"].as_array().unwrap().iter().map(|p| (&p["name"], &p["in"], &p["required"])).collect();
+    let parameters: Vec<_> =
+        put["parameters"].as_array().unwrap().iter().map(|p| (&p["name"], &p["in"], &p["required"])).collect();
     let expected = [("shop", "path", true), ("id", "path", true), ("If-Match", "header", false)];
     let expected = expected.map(|(name, place, required)| (json!(name), json!(place), json!(required)));
     assert_eq!(parameters, expected.iter().map(|(name, place, required)| (name, place, required)).collect::<Vec<_>>());

@@ -21,7 +21,7 @@ struct Order {
 }
 
 fn buy(schemas: &mut Schemas) -> Operation {
-    Operation::new("buy", "orders", "Buys.").body::<Order>(schemas, true).answer(200, Answer::text("text/plain", "The product."))
+    Operation::new("buy", "orders", "Buys.").body::<Order>(schemas).answer(200, Answer::text("text/plain", "The product."))
 }
 
 fn routes() -> Routes<()> {

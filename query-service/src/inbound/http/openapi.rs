@@ -1,6 +1,5 @@
 //! What the handlers say of themselves: the description that `GET /openapi.json` gives and `schemas/openapi` has.
 
-use events::{Context, StreamId};
 use read_model::{OrderView, PaymentView, ProductView, UserView};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +7,7 @@ use serde_json::json;
 use service_kit::openapi::{About, Answer, Operation, Schemas};
 
 use super::{freshness, orders, payments, products as product_lists, stats as statistics, updates as live, users as accounts};
-use crate::application::{services::Listed, stats::Stats};
+use crate::application::{services::Listed, stats::Stats, updates::ChangeJson};
 
 /// The service as a whole.
 pub const ABOUT: About = About {
@@ -37,16 +36,6 @@ struct PageOf<T> {
     items: Vec<T>,
     /// The `cursor` of the next page; null on the last.
     next: Option<String>,
-}
-
-/// That a stream has a new version.
-#[derive(Serialize, JsonSchema)]
-struct Change {
-    context: Context,
-    id: StreamId,
-    version: u64,
-    /// The type of the event, such as `order.placed.v1`.
-    r#type: String,
 }
 
 /// What the stream missed is not known any more: read your copies anew.
@@ -114,16 +103,22 @@ pub(super) fn stats(schemas: &mut Schemas) -> Operation {
 
 pub(super) fn services(schemas: &mut Schemas) -> Operation {
     let answer = Answer::json(schemas.answer::<Listed>(), "By name and address.");
-    Operation::new("list-services", "shop", "Every instance of every service that is known, with its health as it is now.").answer(200, answer)
+    Operation::new("list-services", "shop", "Every instance of every service that is known, with its health as it is now.")
+        .answer(200, answer)
 }
 
 pub(super) fn order_updates(schemas: &mut Schemas) -> Operation {
-    let events = [("view", schemas.answer::<OrderView>()), ("reset", schemas.answer::<Reset>()), ("end", schemas.answer::<End>())];
+    let events =
+        [("view", schemas.answer::<OrderView>()), ("reset", schemas.answer::<Reset>()), ("end", schemas.answer::<End>())];
     stream(Operation::new("follow-order", "updates", "An order as it is, and then as it becomes."), &events).refuses(&[404])
 }
 
 pub(super) fn updates(schemas: &mut Schemas) -> Operation {
-    let events = [("change", schemas.answer::<Change>()), ("reset", schemas.answer::<Reset>()), ("end", schemas.answer::<End>())];
+    let events = [
+        ("change", schemas.answer::<ChangeJson<'static>>()),
+        ("reset", schemas.answer::<Reset>()),
+        ("end", schemas.answer::<End>()),
+    ];
     let operation = Operation::new("follow-changes", "updates", "What changes from now on, anywhere.");
     stream(operation.query::<live::ChangesQuery>(schemas), &events)
 }
@@ -145,7 +140,10 @@ fn labelled(answer: Answer) -> Answer {
         .header("ETag", "The version, in quotes.")
         .header("Cache-Control", "`private, no-cache`: what is seen depends on who asks.")
         .header("Preference-Applied", "The wait that was heeded; with `Prefer` and `min_version` only.")
-        .header("Orderflow-View", "`stale` when later events are known and could not be handled; `stale; parked` when they wait for a person.")
+        .header(
+            "Orderflow-View",
+            "`stale` when later events are known and could not be handled; `stale; parked` when they wait for a person.",
+        )
 }
 
 fn page<T: JsonSchema>(schemas: &mut Schemas, operation: Operation) -> Operation {
@@ -154,7 +152,10 @@ fn page<T: JsonSchema>(schemas: &mut Schemas, operation: Operation) -> Operation
 }
 
 fn stream(operation: Operation, events: &[(&str, service_kit::openapi::Schema)]) -> Operation {
-    let answer = Answer::events(events, "Does not end by itself. A comment (`:`) comes where nothing else does; an event without data only has an `id`.");
+    let answer = Answer::events(
+        events,
+        "Does not end by itself. A comment (`:`) comes where nothing else does; an event without data only has an `id`.",
+    );
     operation
         .about(
             "Server-sent events. Whoever is cut off goes on with the last `id` in `Last-Event-ID`; after `reset` what was missed is not known \

@@ -121,9 +121,9 @@ fn contents(comparison: &mut Comparison<'_>, before: &str, after: &str, directio
         }
         comparison.schemas(&format!("{was}/schema"), &format!("{now}/schema"), direction);
         // Lines of a stream, and the events of one, by our own extensions.
-        comparison.schemas(&format!("{was}/schema/x-line"), &format!("{now}/schema/x-line"), direction);
-        for event in old.get(&was)["schema"]["x-events"].as_object().into_iter().flat_map(|events| events.keys()) {
-            let of = format!("schema/x-events/{}", escaped(event));
+        comparison.schemas(&format!("{was}/x-line"), &format!("{now}/x-line"), direction);
+        for event in old.get(&was)["x-events"].as_object().into_iter().flat_map(|events| events.keys()) {
+            let of = format!("x-events/{}", escaped(event));
             comparison.schemas(&format!("{was}/{of}"), &format!("{now}/{of}"), direction);
         }
     }

@@ -130,8 +130,8 @@ fn breaks(pointer: &str, value: Value, at: &str, words: &str) {
     assert_eq!((place.as_str(), what.contains(words)), (at, true), "{pointer}: {found:?}");
     let document = if file.contains("/released/") { &old } else { &new };
     // What is not there is told of where it would be.
-    let there = (0..=at.matches('/').count()).map(|up| at.rsplitn(up + 1, '/').last().unwrap());
-    let there = there.into_iter().find(|at| document.pointer(at).is_some()).unwrap();
+    let mut places = (0..=at.matches('/').count()).map(|up| at.rsplitn(up + 1, '/').last().unwrap());
+    let there = places.find(|at| document.pointer(at).is_some()).unwrap();
     let name = there.rsplit('/').next().unwrap().replace("~1", "/");
     let text = format!("{document:#}");
     let said = text.lines().nth(line - 1).unwrap().trim_start();

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::{
-    Content, Deprecated, HeaderBuilder, Required, ResponseBuilder, SecurityRequirement,
+    Content, ContentBuilder, Deprecated, HeaderBuilder, Required, ResponseBuilder, SecurityRequirement,
     extensions::Extensions,
     path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
     request_body::{RequestBody, RequestBodyBuilder},
@@ -92,7 +92,7 @@ impl Operation {
     /// Its body is newline-delimited JSON, each line of which is read as a `T`.
     #[must_use]
     pub fn body_of_lines<T: JsonSchema>(mut self, schemas: &mut Schemas) -> Self {
-        let content = Content::new(Some(lines(&schemas.request::<T>())));
+        let content = lines(&schemas.request::<T>());
         self.body = Some(RequestBodyBuilder::new().content(LINES, content).required(Some(Required::True)).build());
         self.problem(415)
     }
@@ -177,20 +177,19 @@ impl Answer {
 
     /// Newline-delimited JSON.
     pub fn lines(schema: &Schema, description: &str) -> Self {
-        Self(ResponseBuilder::new().description(description).content(LINES, Content::new(Some(lines(schema)))))
+        Self(ResponseBuilder::new().description(description).content(LINES, lines(schema)))
     }
 
     /// Something else.
     pub fn text(content_type: &str, description: &str) -> Self {
-        let content = Content::new(Some(embed(json!({ "type": "string" }))));
-        Self(ResponseBuilder::new().description(description).content(content_type, content))
+        Self(ResponseBuilder::new().description(description).content(content_type, Content::new(Some(text()))))
     }
 
     /// Server-sent events, and the JSON that each kind of them has for data.
     pub fn events(events: &[(&str, Schema)], description: &str) -> Self {
-        let events = events.iter().map(|(name, schema)| ((*name).to_owned(), value_of(schema)));
-        let events: serde_json::Map<_, _> = events.collect();
-        let content = Content::new(Some(embed(json!({ "type": "string", "x-events": events }))));
+        let events: Map<_, _> = events.iter().map(|(name, schema)| ((*name).to_owned(), value_of(schema))).collect();
+        let extensions = [("x-events".to_owned(), Value::Object(events))].into_iter().collect();
+        let content = ContentBuilder::new().extensions(Some(extensions)).build();
         Self(ResponseBuilder::new().description(description).content("text/event-stream", content))
     }
 
@@ -237,8 +236,13 @@ fn with_header(response: ResponseBuilder, name: &str, schema: Value, description
 }
 
 /// OpenAPI 3.1 knows no streams of JSON: a text, and what its lines are.
-fn lines(schema: &Schema) -> Schema {
-    embed(json!({ "type": "string", "x-line": value_of(schema) }))
+fn lines(schema: &Schema) -> Content {
+    let extensions = [("x-line".to_owned(), value_of(schema))].into_iter().collect();
+    ContentBuilder::new().schema(Some(text())).extensions(Some(extensions)).build()
+}
+
+fn text() -> Schema {
+    embed(json!({ "type": "string" }))
 }
 
 fn value_of(schema: &Schema) -> Value {

@@ -53,44 +53,44 @@ struct End {
 }
 
 pub(super) fn order(schemas: &mut Schemas) -> Operation {
-    view::<OrderView>(schemas, Operation::new("get-order", "orders", "An order as it is."))
+    view::<OrderView>(Operation::new("get-order", "orders", "An order as it is."), schemas)
 }
 
 pub(super) fn payment(schemas: &mut Schemas) -> Operation {
-    view::<PaymentView>(schemas, Operation::new("get-payment", "payments", "A payment as it is."))
+    view::<PaymentView>(Operation::new("get-payment", "payments", "A payment as it is."), schemas)
 }
 
 pub(super) fn user(schemas: &mut Schemas) -> Operation {
-    view::<UserView>(schemas, Operation::new("get-user", "users", "A user as they are."))
+    view::<UserView>(Operation::new("get-user", "users", "A user as they are."), schemas)
 }
 
 pub(super) fn product(schemas: &mut Schemas) -> Operation {
-    view::<ProductView>(schemas, Operation::new("get-product", "products", "A product as it is, with its stock."))
+    view::<ProductView>(Operation::new("get-product", "products", "A product as it is, with its stock."), schemas)
 }
 
 pub(super) fn orders(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("list-orders", "orders", "Orders, the newest first; a customer's own.");
-    page::<OrderView>(schemas, operation.query::<orders::OrdersQuery>(schemas).refuses(&[404, 410]))
+    page::<OrderView>(operation.query::<orders::OrdersQuery>(schemas).refuses(&[404, 410]), schemas)
 }
 
 pub(super) fn orders_of_user(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("list-orders-of-user", "orders", "A user's orders, the newest first.");
-    page::<OrderView>(schemas, operation.query::<orders::OrdersOfQuery>(schemas).refuses(&[404, 410]))
+    page::<OrderView>(operation.query::<orders::OrdersOfQuery>(schemas).refuses(&[404, 410]), schemas)
 }
 
 pub(super) fn payments_of_order(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("list-payments-of-order", "payments", "An order's payments, the newest first.");
-    page::<PaymentView>(schemas, operation.query::<payments::PaymentsOfQuery>(schemas).refuses(&[404, 410]))
+    page::<PaymentView>(operation.query::<payments::PaymentsOfQuery>(schemas).refuses(&[404, 410]), schemas)
 }
 
 pub(super) fn products(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("list-products", "products", "Products by name, or those that run short.");
-    page::<ProductView>(schemas, operation.query::<product_lists::ProductsQuery>(schemas).refuses(&[410]))
+    page::<ProductView>(operation.query::<product_lists::ProductsQuery>(schemas).refuses(&[410]), schemas)
 }
 
 pub(super) fn users(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("find-user", "users", "The user with an e-mail address, as a list of at most one.");
-    page::<UserView>(schemas, operation.query::<accounts::UsersQuery>(schemas))
+    page::<UserView>(operation.query::<accounts::UsersQuery>(schemas), schemas)
 }
 
 pub(super) fn stats(schemas: &mut Schemas) -> Operation {
@@ -124,7 +124,7 @@ pub(super) fn updates(schemas: &mut Schemas) -> Operation {
 }
 
 /// The read of one view.
-fn view<T: JsonSchema>(schemas: &mut Schemas, operation: Operation) -> Operation {
+fn view<T: JsonSchema>(operation: Operation, schemas: &mut Schemas) -> Operation {
     let answer = Answer::json(schemas.answer::<T>(), "The view.");
     operation
         .query::<freshness::Parameters>(schemas)
@@ -146,7 +146,7 @@ fn labelled(answer: Answer) -> Answer {
         )
 }
 
-fn page<T: JsonSchema>(schemas: &mut Schemas, operation: Operation) -> Operation {
+fn page<T: JsonSchema>(operation: Operation, schemas: &mut Schemas) -> Operation {
     let answer = Answer::json(schemas.answer::<PageOf<T>>(), "A page.").header("Cache-Control", "`private, no-cache`.");
     operation.answer(200, answer).refuses(&[503])
 }

@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint chaos bench fuzz sqlx-prepare clean
+.PHONY: help demo up down status logs test lint contracts schemathesis chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,notifier/failpoints,projector/failpoints
@@ -32,6 +32,12 @@ test: ## Run every test against real Postgres, Kafka and Redis
 
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint
+
+contracts: ## Compare the descriptions of HTTP and events with the last release
+	@deploy/contracts
+
+schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions
+	@deploy/schemathesis/run
 
 chaos: ## Break everything by a seed and see that nothing is lost (SEED=7 DURATION=1200: twenty minutes)
 	@deploy/chaos

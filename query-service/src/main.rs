@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let registry = config.registry.open(Some(config.own_redis()))?;
     let instance = config.registry.instance("query-service", env!("CARGO_PKG_VERSION"), Vec::new(), server.local_addr());
     let api = http::Api::new(link, config.live(), Services::new(Arc::clone(&registry))?);
-    let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
+    let router = http::routes().operations(&health, &metrics).documented(&http::ABOUT).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
     let registration = Registration::start(registry, instance, &health, shutdown.token());
 

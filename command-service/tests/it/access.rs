@@ -72,6 +72,8 @@ const TABLE: [(&str, &str, &[Role]); 49] = [
     ("GET", "/metrics", EVERYONE),
     ("GET", "/admin/log-level", &[Service, Admin]),
     ("PUT", "/admin/log-level", &[Service, Admin]),
+    ("GET", "/openapi.json", EVERYONE),
+    ("GET", "/docs", EVERYONE),
 ];
 
 async fn shop() -> (Database, Instance) {
@@ -85,7 +87,7 @@ async fn every_endpoint_lets_in_its_roles_and_nobody_else() {
     let (_database, shop) = shop().await;
     let mut expected: BTreeMap<_, _> = TABLE.into_iter().map(|(method, path, roles)| ((method, path), roles)).collect();
     let health = Health::new(Shutdown::manual(std::time::Duration::from_secs(1)).token());
-    let routes = http::routes().operations(&health, &Metrics::install().unwrap());
+    let routes = http::routes().operations(&health, &Metrics::install().unwrap()).documented(&http::ABOUT);
     for endpoint in routes.table() {
         let (method, path) = (endpoint.method.as_str(), endpoint.path);
         let roles = expected.remove(&(method, path)).unwrap_or_else(|| panic!("{method} {path} is not in the table"));

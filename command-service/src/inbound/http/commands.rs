@@ -14,7 +14,8 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{Context, DomainEvent};
-use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header, request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service_kit::{
     auth::{Principal, Role},
@@ -34,7 +35,7 @@ pub use self::{
     products::{AdjustStock, ChangeProduct, CommitStock, CreateProduct, DiscontinueProduct, ReleaseStock, ReserveStock},
     users::{ChangePaymentMethod, ChangeUser, DeactivateUser, RegisterUser},
 };
-use super::problems;
+use super::{openapi, problems};
 use crate::{
     application::{
         command::{Receipt, Refusal, Request},
@@ -45,16 +46,18 @@ use crate::{
 };
 
 /// The longest idempotency key, in characters.
-const MAX_KEY: usize = 128;
+pub(super) const MAX_KEY: usize = 128;
 /// How far a caller's clock may be ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 /// Set to `true` on an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A command as a caller sends it.
-pub trait CommandBody: DeserializeOwned + Serialize + Send + Sync + 'static {
+pub trait CommandBody: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static {
     /// Its name in `POST /v1/commands`.
     const NAME: &'static str;
+    /// What it does, in a sentence for those who call.
+    const SUMMARY: &'static str;
     /// Who may send it.
     const ROLES: &'static [Role];
     /// Its context, which also names the path.
@@ -128,7 +131,7 @@ pub struct Target {
 }
 
 /// The body of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Accepted {
     /// The aggregate.
     pub id: Uuid,
@@ -149,6 +152,11 @@ impl From<&Receipt> for Accepted {
 /// The endpoints.
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new().merge(users::routes()).merge(products::routes()).merge(orders::routes()).merge(payments::routes())
+}
+
+/// The endpoint of a command, with its description.
+fn endpoint<B: CommandBody>(method: Method, path: &'static str) -> Routes<Arc<Commands>> {
+    Routes::new().route(method, path, B::ROLES, command::<B>).described(openapi::command::<B>)
 }
 
 /// Authorises and submits a command. When this returns, the command has its place in the order of its stream.
@@ -221,7 +229,7 @@ impl<B: CommandBody> FromRequestParts<Arc<Commands>> for Room<B> {
 }
 
 /// The handler of a command's endpoint.
-pub(super) async fn command<B: CommandBody>(
+async fn command<B: CommandBody>(
     State(commands): State<Arc<Commands>>,
     principal: Principal,
     _: Room<B>,
@@ -283,10 +291,10 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 }
 
 /// A body without content of its own.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Empty {
-    /// When it happened, if not now: staff and services only.
+    /// When it happened, if not now: for staff and services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }

@@ -8,6 +8,7 @@ mod chaos;
 mod disk;
 mod dlq;
 mod fulfilment;
+mod gateway;
 mod happy;
 mod import;
 mod journey;

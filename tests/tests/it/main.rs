@@ -9,6 +9,7 @@ mod dashboards;
 mod disk;
 mod dlq;
 mod fulfilment;
+mod gateway;
 mod happy;
 mod import;
 mod journey;

@@ -7,6 +7,7 @@ mod audit;
 mod chaos;
 mod disk;
 mod dlq;
+mod examples;
 mod fulfilment;
 mod happy;
 mod import;

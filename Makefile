@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint chaos bench fuzz sqlx-prepare clean
+.PHONY: help demo up down status logs test new-context lint chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,notifier/failpoints,projector/failpoints
@@ -29,6 +29,9 @@ logs: ## Follow all logs
 
 test: ## Run every test against real Postgres, Kafka and Redis
 	@deploy/test
+
+new-context: ## Build and test a copy with another bounded context, as docs/new-context.md says
+	@deploy/new-context
 
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint

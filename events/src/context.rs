@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(serde_json::to_value(context).unwrap(), context.name());
             assert!(context.types().iter().all(|name| name.starts_with(context.name().trim_end_matches('s'))));
         }
-        let unknown = "reviews".parse::<Context>().unwrap_err();
-        assert_eq!(unknown.to_string(), "`reviews` is no context: expected one of users, products, orders, payments");
+        let unknown = "nonsense".parse::<Context>().unwrap_err().to_string();
+        assert!(unknown.starts_with("`nonsense` is no context: expected one of users, products, orders, payments"), "{unknown}");
     }
 }

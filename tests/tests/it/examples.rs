@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{BufRead, BufReader},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -116,7 +117,7 @@ impl Consumer {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(&complaints).unwrap())
+            .stderr(fs::File::create(&complaints).unwrap())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let mut last = None;
@@ -127,7 +128,7 @@ impl Consumer {
             }
         }
         let status = child.wait().unwrap();
-        let complaints = std::fs::read_to_string(complaints).unwrap();
+        let complaints = fs::read_to_string(complaints).unwrap();
         let killed = status.signal() == Some(9);
         assert!(killed || status.success(), "{}: {status}; it says:\n{complaints}", self.name);
         let totals = last.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or_default();
@@ -187,6 +188,23 @@ async fn plant_what_is_not_to_be_counted(stack: &Stack) {
     let history = stack.client().asking(&format!("/v1/users/{}/events", entry.id)).send().await.unwrap();
     let history: Value = history.json().await.unwrap();
     Plant::recorded(Users, &history["events"][0]).plant(stack, Users).await;
+}
+
+/// What docs/new-context.md shows is what `deploy/new-context` compiles and tests: each block names its file, and is in it.
+#[test]
+fn the_walk_shows_what_is_tested() {
+    let example = repository().join("examples/new-context");
+    let patch = fs::read_to_string(example.join("reviews.patch")).unwrap();
+    let added: String = patch.lines().filter_map(|line| line.strip_prefix('+')).map(|line| format!("{line}\n")).collect();
+    let walk = fs::read_to_string(repository().join("docs/new-context.md")).unwrap();
+    let blocks: Vec<_> = walk.split("```rust\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
+    assert!(blocks.len() > 5, "the walk has blocks of Rust");
+    for (block, _) in blocks {
+        let (place, code) = block.split_once('\n').unwrap();
+        let file = place.strip_prefix("// ").expect("the first line names the file");
+        let source = fs::read_to_string(example.join(file)).unwrap_or_else(|_| added.clone());
+        assert!(source.contains(code), "{file} has no such lines:\n{code}");
+    }
 }
 
 /// The Python consumer, in the environment that `deploy/examples` makes.

@@ -12,8 +12,9 @@ macro_rules! contexts {
     ($($(#[$doc:meta])* $context:ident = $name:literal, $event:ty;)+) => {
         /// A bounded context. Each has its own Postgres schema, its own topic and its own streams.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "lowercase")]
         pub enum Context {
-            $($(#[$doc])* #[serde(rename = $name)] $context,)+
+            $($(#[$doc])* $context,)+
         }
 
         impl Context {

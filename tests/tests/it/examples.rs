@@ -32,7 +32,6 @@ const LINES: usize = 5;
 const TRIES: usize = 5;
 
 /// One of the consumers, with what it is told each time.
-#[derive(Clone)]
 struct Consumer {
     name: &'static str,
     command: Vec<PathBuf>,

@@ -73,6 +73,9 @@ final class Contract {
         if (schema == null) {
             throw new Broken("no schema for " + type);
         }
+        if (message.value() == null || message.value().length == 0) {
+            throw new Broken(type + ": empty");
+        }
         JsonNode data = parse(message.value(), type);
         check(schema, data, type);
         return new Event(
@@ -91,7 +94,7 @@ final class Contract {
 
     private JsonNode parse(byte[] value, String type) throws Broken {
         try {
-            return json.readTree(value == null ? new byte[0] : value);
+            return json.readTree(value);
         } catch (JacksonException error) {
             throw new Broken(type + ": not JSON: " + error.getOriginalMessage());
         }

@@ -77,7 +77,7 @@ impl Filter {
     /// Whether any changes of this context are wanted.
     #[must_use]
     pub fn concerns(&self, context: Context) -> bool {
-        self.0.is_none() || types(context).iter().any(|name| self.wants(Kind::of(context, name)))
+        self.0.is_none() || context.types().iter().any(|name| self.wants(Kind::of(context, name)))
     }
 }
 

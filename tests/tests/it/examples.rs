@@ -83,7 +83,9 @@ impl Consumer {
         let name = self.name;
         assert_eq!(&whole.totals, expected, "{name}, killed and started again; it says:\n{}", whole.complaints);
         let complaints = format!("{}{}", cut_off.complaints, whole.complaints);
-        for said in ["order.placed.v1: ", "no schema for order.vanished.v1", "headers: ", "the key is not ce_subject", "follows 0"] {
+        for said in
+            ["order.placed.v1: ", "no schema for order.vanished.v1", "headers: ", "the key is not ce_subject", "follows 0"]
+        {
             let reports = complaints.lines().filter(|line| line.starts_with("rejected ") && line.contains(said));
             assert!(reports.count() >= 1, "{name} reports `{said}`, but says only:\n{complaints}");
         }

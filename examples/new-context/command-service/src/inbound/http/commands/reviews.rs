@@ -24,9 +24,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
-    Routes::new()
-        .route(Method::POST, "/v1/reviews", WriteReview::ROLES, command::<WriteReview>)
-        .route(Method::POST, "/v1/reviews/{id}/withdraw", WithdrawReview::ROLES, command::<WithdrawReview>)
+    Routes::new().route(Method::POST, "/v1/reviews", WriteReview::ROLES, command::<WriteReview>).route(
+        Method::POST,
+        "/v1/reviews/{id}/withdraw",
+        WithdrawReview::ROLES,
+        command::<WithdrawReview>,
+    )
 }
 
 /// `POST /v1/reviews`

@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test compose-test lint contracts schemathesis chaos bench fuzz sqlx-prepare clean
+.PHONY: help demo up down status logs test compose-test new-context lint contracts schemathesis chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,notifier/failpoints,projector/failpoints
@@ -33,6 +33,9 @@ test: ## Run every test against real Postgres, Kafka and Redis
 
 compose-test: ## Run everything in containers on a real Docker daemon, and bring one if there is none
 	@deploy/compose-test
+
+new-context: ## Build and test a copy with another bounded context, as docs/new-context.md says
+	@deploy/new-context
 
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint

@@ -31,7 +31,7 @@ pub struct Config {
     #[command(flatten)]
     pub registry: RegistryConfig,
     /// The contexts that this process runs, comma-separated.
-    #[arg(long, env, value_delimiter = ',', default_value = "users,products,orders,payments")]
+    #[arg(long, env, value_delimiter = ',', default_values_t = Context::ALL)]
     pub command_contexts: Vec<Context>,
     /// The command service that runs what orders have to know of and this process does not run.
     #[arg(long, env)]

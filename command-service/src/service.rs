@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chrono::Utc;
-use events::{Context, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use events::{Context, DomainEvent};
 use futures::future::try_join_all;
 use service_kit::health::Health;
 use tokio::task::JoinHandle;
@@ -59,13 +59,8 @@ async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
 async fn open_stores(config: &Config) -> anyhow::Result<Stores> {
     let settings = config.store_settings()?;
     let opening = config.contexts().map(|context| async move {
-        let types = match context {
-            Context::Users => UserEvent::TYPES,
-            Context::Products => ProductEvent::TYPES,
-            Context::Orders => OrderEvent::TYPES,
-            Context::Payments => PaymentEvent::TYPES,
-        };
-        let store = PostgresStore::open(context, config.database_url(context)?.expose(), settings, types).await?;
+        let url = config.database_url(context)?;
+        let store = PostgresStore::open(context, url.expose(), settings, context.types()).await?;
         anyhow::Ok(store)
     });
     Ok(Stores::new(try_join_all(opening).await?))

@@ -5,33 +5,65 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A bounded context. Each has its own Postgres schema, its own topic and its own streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Context {
+use crate::{DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+
+/// The one list of contexts: what each is called, and what can happen in it.
+macro_rules! contexts {
+    ($($(#[$doc:meta])* $context:ident = $name:literal, $event:ty;)+) => {
+        /// A bounded context. Each has its own Postgres schema, its own topic and its own streams.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Context {
+            $($(#[$doc])* $context,)+
+        }
+
+        impl Context {
+            /// Every context, in a fixed order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$context),+];
+
+            /// The name used in schemas, topics, metrics and paths.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$context => $name,)+
+                }
+            }
+
+            /// `ce_source` of its events.
+            #[must_use]
+            pub const fn source(self) -> &'static str {
+                match self {
+                    $(Self::$context => concat!("/orderflow/", $name),)+
+                }
+            }
+
+            /// Every type of its events that can be read, old versions too.
+            #[must_use]
+            pub const fn types(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$context => <$event as DomainEvent>::TYPES,)+
+                }
+            }
+        }
+    };
+}
+
+contexts! {
     /// Accounts.
-    Users,
+    Users = "users", UserEvent;
     /// Catalogue and stock.
-    Products,
+    Products = "products", ProductEvent;
     /// Orders and returns.
-    Orders,
+    Orders = "orders", OrderEvent;
     /// What was asked of payment providers, and what they answered.
-    Payments,
+    Payments = "payments", PaymentEvent;
 }
 
 impl Context {
-    /// Every context, in a fixed order.
-    pub const ALL: [Self; 4] = [Self::Users, Self::Products, Self::Orders, Self::Payments];
-
-    /// The name used in schemas, topics, metrics and paths.
+    /// Its place in [`Self::ALL`].
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Products => "products",
-            Self::Orders => "orders",
-            Self::Payments => "payments",
-        }
+    pub const fn index(self) -> usize {
+        self as usize
     }
 }
 
@@ -43,7 +75,7 @@ impl fmt::Display for Context {
 
 /// The text names no context.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no context: expected users, products, orders or payments")]
+#[error("`{0}` is no context: expected one of {names}", names = Context::ALL.map(Context::name).join(", "))]
 pub struct UnknownContext(pub String);
 
 impl FromStr for Context {
@@ -51,5 +83,21 @@ impl FromStr for Context {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|context| context.name() == text).ok_or_else(|| UnknownContext(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_found_by_its_name_and_in_its_place() {
+        for (place, context) in Context::ALL.into_iter().enumerate() {
+            assert_eq!((context.name().parse(), context.index()), (Ok(context), place));
+            assert_eq!(serde_json::to_value(context).unwrap(), context.name());
+            assert!(context.types().iter().all(|name| name.starts_with(context.name().trim_end_matches('s'))));
+        }
+        let unknown = "nonsense".parse::<Context>().unwrap_err().to_string();
+        assert!(unknown.starts_with("`nonsense` is no context: expected one of users, products, orders, payments"), "{unknown}");
     }
 }

@@ -151,12 +151,7 @@ impl<'a> Found<'a> {
 /// `ce_source` of a context's events.
 #[must_use]
 pub const fn source(context: Context) -> &'static str {
-    match context {
-        Context::Users => "/orderflow/users",
-        Context::Products => "/orderflow/products",
-        Context::Orders => "/orderflow/orders",
-        Context::Payments => "/orderflow/payments",
-    }
+    context.source()
 }
 
 fn timestamp(time: DateTime<Utc>) -> String {

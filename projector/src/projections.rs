@@ -106,13 +106,33 @@ pub(crate) fn existing<V>(view: Option<V>) -> Folded<V> {
     view.ok_or_else(|| Box::new(Refused { view: None, cause: "the stream does not begin with this event" }))
 }
 
+/// Something done with a context's projection, under the name that is given to it: the one list of them.
+macro_rules! projection_of {
+    ($context:expr, $projection:ident => $done:expr) => {
+        match $context {
+            ::events::Context::Users => {
+                type $projection = $crate::projections::UserProjection;
+                $done
+            }
+            ::events::Context::Products => {
+                type $projection = $crate::projections::ProductProjection;
+                $done
+            }
+            ::events::Context::Orders => {
+                type $projection = $crate::projections::OrderProjection;
+                $done
+            }
+            ::events::Context::Payments => {
+                type $projection = $crate::projections::PaymentProjection;
+                $done
+            }
+        }
+    };
+}
+pub(crate) use projection_of;
+
 /// The version of a context's projection.
 #[must_use]
 pub const fn version(context: events::Context) -> u32 {
-    match context {
-        events::Context::Users => UserProjection::VERSION,
-        events::Context::Products => ProductProjection::VERSION,
-        events::Context::Orders => OrderProjection::VERSION,
-        events::Context::Payments => PaymentProjection::VERSION,
-    }
+    projection_of!(context, P => P::VERSION)
 }

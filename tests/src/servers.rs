@@ -241,13 +241,13 @@ impl Drop for Topics {
         if self.brokers != brokers {
             return;
         }
-        let mut names = vec![self.dead_letters()];
-        for context in Context::ALL {
-            names.extend([self.events(context), format!("{}.{context}.relay-cursors.v1", self.prefix)]);
-        }
+        let prefix = format!("{}.", self.prefix);
         finish(async move {
             let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &brokers).create()?;
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            // Whatever contexts there are.
+            let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(60))?;
+            let names = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name);
+            let names: Vec<_> = names.filter(|name| name.starts_with(&prefix)).collect();
             let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(60)));
             admin.delete_topics(&names, &options).await?;
             anyhow::Ok(())

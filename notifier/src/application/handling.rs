@@ -77,7 +77,7 @@ pub fn happened(event: &Event) -> Happened<'_> {
 }
 
 /// Contexts whose events cause anything: all, as endpoints may ask for any.
-pub const CONTEXTS: [Context; 4] = Context::ALL;
+pub const CONTEXTS: [Context; Context::ALL.len()] = Context::ALL;
 
 /// What Postgres takes as text, which is not everything, and no novels.
 fn printable(text: &str) -> String {

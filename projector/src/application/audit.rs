@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     outbound::{command_service::CommandService, redis::RedisStore},
-    projections::{OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
+    projections::{Projection, projection_of},
 };
 use examine::{ExamineError, Kind, Sides, Verdict};
 use sample::Sample;
@@ -205,12 +205,7 @@ impl Auditor {
     }
 
     async fn look(&mut self, context: Context, stream: StreamId, late: Option<Late>) -> Result<(), ExamineError> {
-        match context {
-            Context::Users => self.look_at::<UserProjection>(context, stream, late).await,
-            Context::Products => self.look_at::<ProductProjection>(context, stream, late).await,
-            Context::Orders => self.look_at::<OrderProjection>(context, stream, late).await,
-            Context::Payments => self.look_at::<PaymentProjection>(context, stream, late).await,
-        }
+        projection_of!(context, P => self.look_at::<P>(context, stream, late).await)
     }
 
     async fn look_at<P: Projection>(

@@ -26,7 +26,7 @@ use crate::{
         command_service::{CommandService, CommandServiceError},
         redis::{RedisStore, RedisStoreError},
     },
-    projections::{OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
+    projections::{Projection, projection_of},
 };
 pub use topic::KafkaReport;
 
@@ -172,12 +172,7 @@ impl Verification {
 
     async fn contexts(&self, sample: Option<usize>, told: &mpsc::Sender<Message>) -> Result<(), VerifyError> {
         for (context, generation) in self.store.live().await? {
-            let report = match context {
-                Context::Users => self.context::<UserProjection>(context, generation, sample, told).await?,
-                Context::Products => self.context::<ProductProjection>(context, generation, sample, told).await?,
-                Context::Orders => self.context::<OrderProjection>(context, generation, sample, told).await?,
-                Context::Payments => self.context::<PaymentProjection>(context, generation, sample, told).await?,
-            };
+            let report = projection_of!(context, P => self.context::<P>(context, generation, sample, told).await?);
             told.send(Message::Context(Box::new(report))).await.map_err(|_| VerifyError::Gone)?;
         }
         Ok(())

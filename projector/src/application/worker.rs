@@ -44,7 +44,7 @@ use crate::{
         dead_letters::DeadLetters,
         redis::{FUNCTION, RedisStore, SlotState},
     },
-    projections::{KeyRing, OrderProjection, PaymentProjection, ProductProjection, Projection, UserProjection},
+    projections::{KeyRing, Projection, projection_of},
 };
 use careful::Wary;
 use fold::Folding;
@@ -125,12 +125,7 @@ pub struct Assignment {
 
 /// Works on a partition until it is given up.
 pub async fn run(shared: Arc<Shared>, assignment: Assignment) {
-    match assignment.context {
-        Context::Users => Worker::<UserProjection>::run(shared, assignment).await,
-        Context::Products => Worker::<ProductProjection>::run(shared, assignment).await,
-        Context::Orders => Worker::<OrderProjection>::run(shared, assignment).await,
-        Context::Payments => Worker::<PaymentProjection>::run(shared, assignment).await,
-    }
+    projection_of!(assignment.context, P => Worker::<P>::run(shared, assignment).await);
 }
 
 struct Worker<P: Projection> {

@@ -8,6 +8,7 @@ mod chaos;
 mod dashboards;
 mod disk;
 mod dlq;
+mod examples;
 mod fulfilment;
 mod gateway;
 mod happy;

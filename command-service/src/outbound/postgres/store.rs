@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use chrono::Utc;
 use events::Context;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use uuid::Uuid;
@@ -178,13 +178,7 @@ async fn make_schema(context: Context, connection: &mut PgConnection) -> Result<
     let mut transaction = connection.begin().await?;
     // IF NOT EXISTS alone is not safe against two instances that start at once.
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('orderflow schema', 0))").execute(&mut *transaction).await?;
-    let create = match context {
-        Context::Users => "CREATE SCHEMA IF NOT EXISTS users",
-        Context::Products => "CREATE SCHEMA IF NOT EXISTS products",
-        Context::Orders => "CREATE SCHEMA IF NOT EXISTS orders",
-        Context::Payments => "CREATE SCHEMA IF NOT EXISTS payments",
-    };
-    sqlx::query(create).execute(&mut *transaction).await?;
+    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {context}"))).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     application::status::Partitions,
     outbound::{command_service::CommandService, redis::RedisStore},
-    projections::{OrderProjection, PaymentProjection, ProductProjection, UserProjection},
+    projections::projection_of,
 };
 
 /// Entries that one step looks at, about.
@@ -69,12 +69,7 @@ impl Walk {
             let Some(place) = self.places.front() else { break };
             let (partition, slot) = (place.partition, Slot::new(store.prefix(), generation, context, place.partition));
             let sides = Sides { commands, store, context, slot: &slot };
-            let step = match context {
-                Context::Users => place.step::<UserProjection>(sides, generation, self.at).await?,
-                Context::Products => place.step::<ProductProjection>(sides, generation, self.at).await?,
-                Context::Orders => place.step::<OrderProjection>(sides, generation, self.at).await?,
-                Context::Payments => place.step::<PaymentProjection>(sides, generation, self.at).await?,
-            };
+            let step = projection_of!(context, P => place.step::<P>(sides, generation, self.at).await?);
             found.extend(step.orphans.into_iter().map(|orphan| Found { context, generation, partition, orphan }));
             self.at = step.cursor;
             if self.at == 0 {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use events::{Context, StreamId};
 use read_model::StoredView;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{CompareError, Comparing, Differences, Side, ViewSample, count};
+use crate::projections::{Projection, projection_of};
 
 /// Versions on both sides.
 type Versions = (Option<u64>, Option<u64>);
@@ -35,10 +36,8 @@ impl Pair {
     fn sample(&self, context: Context) -> ViewSample {
         let (live, new) = (fields(self.live.as_ref()), fields(self.new.as_ref()));
         let names = live.keys().chain(new.keys()).filter(|name| live.get(*name) != new.get(*name));
-        let difference = |name: &String| match context {
-            Context::Users => Value::Null,
-            Context::Products | Context::Orders | Context::Payments => serde_json::json!([live.get(name), new.get(name)]),
-        };
+        let personal = projection_of!(context, P => !P::PERSONAL.is_empty());
+        let difference = |name: &String| if personal { Value::Null } else { json!([live.get(name), new.get(name)]) };
         let fields = names.map(|name| (name.clone(), difference(name))).collect();
         let (live, new) = self.versions();
         ViewSample { stream: self.stream, live, new, fields }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use events::{Context, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use events::Context;
 
 /// Event types, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,18 +29,9 @@ pub struct Kind {
 }
 
 static BITS: LazyLock<HashMap<&'static str, u64>> = LazyLock::new(|| {
-    let types = Context::ALL.into_iter().flat_map(types);
+    let types = Context::ALL.into_iter().flat_map(Context::types);
     types.enumerate().map(|(number, name)| (*name, 1 << number)).collect()
 });
-
-fn types(context: Context) -> &'static [&'static str] {
-    match context {
-        Context::Users => UserEvent::TYPES,
-        Context::Products => ProductEvent::TYPES,
-        Context::Orders => OrderEvent::TYPES,
-        Context::Payments => PaymentEvent::TYPES,
-    }
-}
 
 /// What the names of a context's types begin with.
 fn entity(context: Context) -> &'static str {
@@ -86,7 +77,7 @@ impl Filter {
     /// Whether any changes of this context are wanted.
     #[must_use]
     pub fn concerns(&self, context: Context) -> bool {
-        self.0.is_none() || types(context).iter().any(|name| self.wants(Kind::of(context, name)))
+        self.0.is_none() || context.types().iter().any(|name| self.wants(Kind::of(context, name)))
     }
 }
 
@@ -119,8 +110,9 @@ mod tests {
     #[test]
     fn concerns_the_contexts_of_its_types() {
         let filter = Filter::parse("order.placed,user.*").unwrap();
-        assert_eq!(Context::ALL.map(|context| filter.concerns(context)), [true, false, true, false]);
-        assert_eq!(Context::ALL.map(|context| Filter::ALL.concerns(context)), [true; 4]);
+        let concerned: Vec<_> = Context::ALL.into_iter().filter(|context| filter.concerns(*context)).collect();
+        assert_eq!(concerned, [Context::Users, Context::Orders]);
+        assert!(Context::ALL.into_iter().all(|context| Filter::ALL.concerns(context)));
     }
 
     #[test]
@@ -132,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_type_has_a_bit_of_its_own() {
-        assert!(Context::ALL.into_iter().map(|context| types(context).len()).sum::<usize>() <= 64);
+        assert!(Context::ALL.into_iter().map(|context| context.types().len()).sum::<usize>() <= 64);
         assert_eq!(BITS.values().fold(0, |bits, bit| bits | bit).count_ones() as usize, BITS.len());
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Generations([Option<Generation>; Context::ALL.len()]);
 
 impl Generations {
     pub(super) fn of(&self, context: Context) -> Result<Generation, RedisReadError> {
-        self.0[position(context)].ok_or(RedisReadError::NotBuilt(context))
+        self.0[context.index()].ok_or(RedisReadError::NotBuilt(context))
     }
 
     fn parse(pointers: &HashMap<String, String>) -> Result<Self, RedisReadError> {
@@ -41,19 +41,10 @@ impl Generations {
             if let Some(pointer) = pointers.get(context.name()) {
                 let generation = serde_json::from_str(pointer)
                     .map_err(|error| RedisReadError::Malformed(format!("generation of {context}: {error}")))?;
-                generations.0[position(context)] = Some(generation);
+                generations.0[context.index()] = Some(generation);
             }
         }
         Ok(generations)
-    }
-}
-
-const fn position(context: Context) -> usize {
-    match context {
-        Context::Users => 0,
-        Context::Products => 1,
-        Context::Orders => 2,
-        Context::Payments => 3,
     }
 }
 

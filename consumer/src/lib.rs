@@ -54,9 +54,9 @@ mod record;
 mod settings;
 mod status;
 
+pub use self::metrics::METRICS;
 pub use group::{Error, run};
 pub use handler::Handler;
-pub use self::metrics::METRICS;
 pub use record::{Event, Position, Received, read};
 pub use settings::Settings;
 pub use status::Status;

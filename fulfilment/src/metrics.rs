@@ -4,10 +4,20 @@ use service_kit::metrics::Metric;
 
 /// Those that only this service has.
 pub const METRICS: &[Metric] = &[
-    Metric::counter("orderflow_saga_steps_total", "attempts", &["step", "outcome"], "Attempts at steps: `done`, `refused`, `unknown`."),
+    Metric::counter(
+        "orderflow_saga_steps_total",
+        "attempts",
+        &["step", "outcome"],
+        "Attempts at steps: `done`, `refused`, `unknown`.",
+    ),
     Metric::histogram("orderflow_saga_step_duration_seconds", "seconds", &["step"], "One attempt at a step."),
     Metric::gauge("orderflow_sagas", "sagas", &["stage"], "Sagas that are not over. Every instance tells of all."),
-    Metric::gauge("orderflow_saga_timers", "timers", &[], "Payments that have to be authorised in time. Every instance tells of all."),
+    Metric::gauge(
+        "orderflow_saga_timers",
+        "timers",
+        &[],
+        "Payments that have to be authorised in time. Every instance tells of all.",
+    ),
     Metric::counter("orderflow_saga_timers_fired_total", "timers", &[], "Payments that were not authorised in time."),
     Metric::counter("orderflow_saga_gaps_total", "gaps", &[], "Gaps in an order's events that were filled from the event store."),
     Metric::counter("orderflow_sagas_ended_total", "sagas", &["ending"], "Sagas that came to an end."),

@@ -17,12 +17,7 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::counter("orderflow_projection_events_total", "events", WORKER, "Events folded into views."),
     Metric::counter("orderflow_projection_duplicates_total", "events", WORKER, "Events that were there already, passed over."),
-    Metric::counter(
-        "orderflow_projection_gaps_total",
-        "gaps",
-        WORKER,
-        "Gaps in a stream that were filled from the event store.",
-    ),
+    Metric::counter("orderflow_projection_gaps_total", "gaps", WORKER, "Gaps in a stream that were filled from the event store."),
     Metric::counter("orderflow_dead_letters_total", "events", WORKER, "Events sent to the dead letters."),
     Metric::counter(
         "orderflow_projection_restarts_total",
@@ -67,8 +62,18 @@ pub const METRICS: &[Metric] = &[
         &["context", "partition"],
         "Streams that wait behind a dead letter and are not discarded.",
     ),
-    Metric::counter("orderflow_redrives_total", "requests", &["context", "outcome"], "What operators asked for, and its outcome."),
-    Metric::gauge("orderflow_rebuild_active", "builds", &["context"], "1 while a generation is built beside the one that is read."),
+    Metric::counter(
+        "orderflow_redrives_total",
+        "requests",
+        &["context", "outcome"],
+        "What operators asked for, and its outcome.",
+    ),
+    Metric::gauge(
+        "orderflow_rebuild_active",
+        "builds",
+        &["context"],
+        "1 while a generation is built beside the one that is read.",
+    ),
     Metric::gauge("orderflow_rebuild_done_records", "records", &["context"], "Log positions that the build has; 0 without one."),
     Metric::gauge(
         "orderflow_rebuild_remaining_records",

@@ -5,7 +5,12 @@ use service_kit::metrics::Metric;
 /// Those that only this service has.
 pub const METRICS: &[Metric] = &[
     Metric::counter("orderflow_view_cache_misses_total", "views", &[], "Views that Redis was asked for."),
-    Metric::counter("orderflow_view_cache_invalidations_total", "views", &[], "Cached views that Redis announced to have changed."),
+    Metric::counter(
+        "orderflow_view_cache_invalidations_total",
+        "views",
+        &[],
+        "Cached views that Redis announced to have changed.",
+    ),
     Metric::gauge("orderflow_view_cache_bytes", "bytes", &[], "What cached views take."),
     Metric::gauge("orderflow_waiting_requests", "requests", &[], "Reads that wait for a version (min_version)."),
     Metric::gauge("orderflow_update_streams", "streams", &[], "Open streams of live updates."),

@@ -75,12 +75,7 @@ pub struct Metric {
 impl Metric {
     /// A counter.
     #[must_use]
-    pub const fn counter(
-        name: &'static str,
-        unit: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
+    pub const fn counter(name: &'static str, unit: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
         Self { name, kind: Kind::Counter, unit, labels, help }
     }
 
@@ -92,12 +87,7 @@ impl Metric {
 
     /// A histogram.
     #[must_use]
-    pub const fn histogram(
-        name: &'static str,
-        unit: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
+    pub const fn histogram(name: &'static str, unit: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
         Self { name, kind: Kind::Histogram, unit, labels, help }
     }
 

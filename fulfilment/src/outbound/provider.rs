@@ -189,7 +189,8 @@ fn note(operation: &'static str, key: &str, started: Instant, outcome: &Result<A
         Err(ProviderError::Unavailable(_)) => "unavailable",
     };
     metrics::counter!("orderflow_provider_calls_total", "operation" => operation, "outcome" => name).increment(1);
-    metrics::histogram!("orderflow_provider_call_duration_seconds", "operation" => operation).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("orderflow_provider_call_duration_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
     if let Err(error) = outcome {
         tracing::warn!(operation, key, %error, "the payment provider gave no definite answer");
     }

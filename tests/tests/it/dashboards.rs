@@ -99,7 +99,9 @@ impl World {
         shop.until_stage(order, &["confirmed"]).await;
         shop.send("ship-order", order, json!({"carrier": "Post"})).await.accepted();
         shop.until_stage(order, &["fulfilled"]).await;
-        for path in [format!("/v1/orders/{order}?min_version=3"), "/v1/stats".to_owned(), format!("/v1/orders/{}", Uuid::now_v7())] {
+        for path in
+            [format!("/v1/orders/{order}?min_version=3"), "/v1/stats".to_owned(), format!("/v1/orders/{}", Uuid::now_v7())]
+        {
             shop.client.reading(&path).send().await.unwrap();
         }
         let (status, _) = shop.ask(Method::GET, "/v1/sagas", "no-token", None).await.unwrap();
@@ -131,7 +133,9 @@ fn notifier(stack: &Stack) -> Process {
 fn is_documented(job: &str, text: &str) {
     let theirs: BTreeSet<_> = CRATES
         .iter()
-        .filter(|of| ["service-kit", job].contains(&of.folder) || (of.folder == "consumer" && ["fulfilment", "notifier"].contains(&job)))
+        .filter(|of| {
+            ["service-kit", job].contains(&of.folder) || (of.folder == "consumer" && ["fulfilment", "notifier"].contains(&job))
+        })
         .flat_map(|of| of.metrics.iter().map(|metric| metric.name))
         .collect();
     let mut described = BTreeSet::new();
@@ -148,7 +152,11 @@ fn is_documented(job: &str, text: &str) {
         } else {
             let metric = last.unwrap();
             for label in labels(line).filter(|label| *label != "le") {
-                assert!(metric.labels.contains(&label), "{job}: {} has a label {label} that its table has not: {line}", metric.name);
+                assert!(
+                    metric.labels.contains(&label),
+                    "{job}: {} has a label {label} that its table has not: {line}",
+                    metric.name
+                );
             }
         }
     }
@@ -171,12 +179,15 @@ fn reads_the_labels_of_a_sample() {
 
 #[test]
 fn panels_and_rules_name_what_there_is() {
-    let mut named: Vec<(String, String)> = panels::queries().into_iter().map(|Query { panel, expression }| (panel, expression)).collect();
+    let mut named: Vec<(String, String)> =
+        panels::queries().into_iter().map(|Query { panel, expression }| (panel, expression)).collect();
     named.extend(prometheus::rules());
     for (place, text) in &named {
         for name in panels::names(text) {
             let known = ["", "_bucket", "_count", "_sum"].iter().any(|part| {
-                name.strip_suffix(part).and_then(metric).is_some_and(|metric| part.is_empty() || metric.kind.name() == "histogram")
+                name.strip_suffix(part)
+                    .and_then(metric)
+                    .is_some_and(|metric| part.is_empty() || metric.kind.name() == "histogram")
             });
             assert!(known, "{place} asks for {name}, which nothing exports");
         }

@@ -3,7 +3,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fmt::Write as _,
+    env,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -87,8 +88,7 @@ fn record(source: &str, found: &mut BTreeMap<String, &'static str>) {
 #[test]
 fn what_is_described_is_recorded_and_the_other_way_round() {
     for of in &CRATES {
-        let described: BTreeMap<_, _> =
-            of.metrics.iter().map(|metric| (metric.name.to_owned(), metric.kind.name())).collect();
+        let described: BTreeMap<_, _> = of.metrics.iter().map(|metric| (metric.name.to_owned(), metric.kind.name())).collect();
         assert_eq!(recorded(of.folder), described, "left: what {} records; right: what its metrics.rs describes", of.folder);
     }
     assert!(recorded("payment-sandbox").is_empty(), "payment-sandbox needs a table");

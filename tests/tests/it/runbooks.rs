@@ -25,7 +25,8 @@ fn alerts() -> Vec<(String, String, String)> {
     let mut alerts = Vec::new();
     for block in rules.split("- alert: ").skip(1) {
         let after = |what: &str| {
-            let found = block.split_once(what).map(|(_, rest)| rest.split(['\n', '}']).next().unwrap_or_default().trim().to_owned());
+            let found =
+                block.split_once(what).map(|(_, rest)| rest.split(['\n', '}']).next().unwrap_or_default().trim().to_owned());
             found.unwrap_or_default()
         };
         let name = block.lines().next().unwrap().trim().to_owned();
@@ -44,7 +45,10 @@ fn every_alert_has_a_page_and_every_page_an_alert() {
         assert!(["page", "ticket"].contains(&severity.as_str()), "{name}: {severity}");
         let text = pages.get(&page).unwrap_or_else(|| panic!("{name} has no page docs/runbooks/{page}"));
         assert!(text.contains(&name), "docs/runbooks/{page} does not name {name}");
-        assert!(pages["README.md"].contains(&format!("({page})")) && pages["README.md"].contains(&name), "README.md lacks {name}");
+        assert!(
+            pages["README.md"].contains(&format!("({page})")) && pages["README.md"].contains(&name),
+            "README.md lacks {name}"
+        );
         for heading in ["## What it means", "## How to see", "## What to do", "## When it is over"] {
             assert!(text.contains(heading), "docs/runbooks/{page} has no {heading:?}");
         }
@@ -62,7 +66,11 @@ fn typed(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
             let rest = rest.split(['`', '#']).next().unwrap_or_default();
             let is_verb = |word: &&str| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_lowercase());
             let verbs: Vec<_> = rest.split(' ').take_while(is_verb).map(str::to_owned).collect();
-            let flags = rest.split_whitespace().filter(|word| word.starts_with("--")).map(|word| word.trim_end_matches([':', ','])).map(str::to_owned);
+            let flags = rest
+                .split_whitespace()
+                .filter(|word| word.starts_with("--"))
+                .map(|word| word.trim_end_matches([':', ',']))
+                .map(str::to_owned);
             typed.push((verbs, flags.collect()));
         }
     }
@@ -93,6 +101,7 @@ fn what_pages_tell_operators_to_type_exists() {
 fn finds_what_is_typed() {
     let said = typed("- do `orderctl dlq retry --group F --canary` and\norderctl saga show ORDER   # orders");
     let said: Vec<_> = said.iter().map(|(verbs, flags)| (verbs.join(" "), flags.join(" "))).collect();
-    let expected = [("dlq retry", "--group --canary"), ("saga show", "")].map(|(verbs, flags)| (verbs.to_owned(), flags.to_owned()));
+    let expected =
+        [("dlq retry", "--group --canary"), ("saga show", "")].map(|(verbs, flags)| (verbs.to_owned(), flags.to_owned()));
     assert_eq!(said, expected);
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) struct Query {
     /// Its dashboard and title.
     pub(super) panel: String,
-    /// In PromQL.
+    /// As Prometheus reads it.
     pub(super) expression: String,
 }
 
@@ -70,7 +70,9 @@ pub(super) fn check() {
             let name = format!("{file}, {}", panel["title"].as_str().unwrap());
             let place = |what: &str| panel["gridPos"][what].as_u64().unwrap();
             assert!(place("x") + place("w") <= 24 && place("h") > 0, "{name} is off the grid");
-            for cell in (place("x")..place("x") + place("w")).flat_map(|x| (place("y")..place("y") + place("h")).map(move |y| (x, y))) {
+            for cell in
+                (place("x")..place("x") + place("w")).flat_map(|x| (place("y")..place("y") + place("h")).map(move |y| (x, y)))
+            {
                 assert!(taken.insert(cell), "{name} lies over another panel");
             }
             if panel["type"] == "row" {

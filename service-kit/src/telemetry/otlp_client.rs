@@ -53,7 +53,8 @@ impl HttpClient for OtlpClient {
             let body = Limited::new(body, MOST_READ).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        let running = self.runtime.spawn(tokio::time::timeout(TIMEOUT, exchange));
+        // Made in there, too: a timer can't be made on the exporter's thread.
+        let running = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, exchange).await });
         Box::pin(async move { running.await?? })
     }
 }

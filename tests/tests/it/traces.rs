@@ -269,9 +269,10 @@ async fn a_collector_that_is_away_or_never_answers_holds_nothing_up() {
         until("spans are lost", PATIENCE, async || {
             assert_eq!(ask(&sandbox).await, 200);
             let metrics = reqwest::get(format!("{}/metrics", sandbox.url())).await.unwrap().text().await.unwrap();
-            let lost = r#"orderflow_telemetry_dropped_total{signal="traces",cause="not-taken"} "#;
-            let count = metrics.lines().find_map(|line| line.strip_prefix(lost)?.parse::<f64>().ok());
-            count.filter(|count| *count > 0.0)
+            let labels = [r#"signal="traces""#, r#"cause="not-taken""#];
+            let mut lines = metrics.lines().filter(|line| line.starts_with("orderflow_telemetry_dropped_total{"));
+            let lost = lines.find(|line| labels.iter().all(|label| line.contains(label)))?.rsplit_once(' ')?.1;
+            (lost.parse::<f64>().unwrap() > 0.0).then_some(())
         })
         .await;
         until("that is complained of", PATIENCE, async || {

@@ -91,6 +91,14 @@ async fn no_request_fails_when_an_instance_is_killed_or_stopped() {
         }
         go_on().await;
         instance.start().await;
+        let address = instance.url().replace("http://", "");
+        until("it is asked again", PATIENCE, async || {
+            let id = Uuid::new_v4().to_string();
+            let asked = client.asking(&format!("/v1/orders/{id}/events")).header("x-request-id", &id).send().await;
+            asked.expect("an answer");
+            (gateway.line(&id).await["upstream"] == address.as_str()).then_some(())
+        })
+        .await;
     }
     go_on().await;
     stop.store(true, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test new-context lint chaos bench fuzz sqlx-prepare clean
+.PHONY: help demo up down status logs test compose-test new-context lint contracts schemathesis chaos bench fuzz sqlx-prepare clean
 
 # Tests and lints use the same features, so that nothing compiles twice.
 export TEST_FEATURES := --features command-service/failpoints,notifier/failpoints,projector/failpoints
@@ -11,6 +11,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "  BACKENDS=native|compose decides where the servers run; without it, Compose if Docker works."
+	@echo "  COMPOSE_PROFILES=observability adds Prometheus, Grafana, Jaeger and a collector to Compose."
 
 demo: ## Start everything and watch half a year of real orders flow through it
 	@deploy/stack demo
@@ -30,11 +31,20 @@ logs: ## Follow all logs
 test: ## Run every test against real Postgres, Kafka and Redis
 	@deploy/test
 
+compose-test: ## Run everything in containers on a real Docker daemon, and bring one if there is none
+	@deploy/compose-test
+
 new-context: ## Build and test a copy with another bounded context, as docs/new-context.md says
 	@deploy/new-context
 
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint
+
+contracts: ## Compare the descriptions of HTTP and events with the last release
+	@deploy/contracts
+
+schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions
+	@deploy/schemathesis/run
 
 chaos: ## Break everything by a seed and see that nothing is lost (SEED=7 DURATION=1200: twenty minutes)
 	@deploy/chaos

@@ -99,6 +99,23 @@ find_command() {
     printf '%s' "$found"
 }
 
+# Prints the folder of Kafka's jars, shared by all checkouts; it appears whole or not at all.
+kafka_jars() {
+    local pom=$ROOT/deploy/kafka/pom.xml sum jars part
+    sum=$(cksum <"$pom")
+    jars=$CACHE_DIR/kafka-${sum%% *}
+    if [[ ! -d $jars ]]; then
+        say "fetching Kafka from Maven Central"
+        mkdir -p "$CACHE_DIR"
+        part=$(mktemp -d "$jars.XXXXXX")
+        mvn -q -B -ntp -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$part" \
+            >"$LOG_DIR/maven.log" 2>&1 || { rm -rf "$part" && tail -n 20 "$LOG_DIR/maven.log" >&2 && return 1; }
+        chmod 755 "$part"
+        mv -T "$part" "$jars" 2>/dev/null || rm -rf "$part"
+    fi
+    printf '%s\n' "$jars"
+}
+
 # --- Ports --------------------------------------------------------------------------------------------------------------
 
 port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

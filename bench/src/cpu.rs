@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use procfs::process::{Process, Status};
+use procfs::{
+    CurrentSI as _, KernelStats,
+    process::{Process, Status},
+};
 
 use crate::rate::figure;
 
@@ -46,5 +49,28 @@ impl Share {
         let cores = f64::from(u32::try_from(std::thread::available_parallelism()?.get())?);
         let used = used(std::process::id())?.saturating_sub(self.used);
         Ok(used.as_secs_f64() / self.begun.elapsed().as_secs_f64() / cores)
+    }
+}
+
+/// What the host of this virtual machine gives to others instead: such time passes, and nothing here runs in it.
+pub(crate) struct Stolen {
+    all: u64,
+    stolen: u64,
+}
+
+impl Stolen {
+    /// Begins to look.
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        let total = KernelStats::current().context("reading /proc/stat")?.total;
+        let stolen = total.steal.unwrap_or_default();
+        let waiting = total.iowait.unwrap_or_default() + total.irq.unwrap_or_default() + total.softirq.unwrap_or_default();
+        let all = total.user + total.nice + total.system + total.idle + waiting + stolen;
+        Ok(Self { all, stolen })
+    }
+
+    /// The share of all cores' time that was stolen since then, between 0 and 1.
+    pub(crate) fn end(&self) -> anyhow::Result<f64> {
+        let now = Self::begin()?;
+        Ok(figure(now.stolen.saturating_sub(self.stolen)) / figure(now.all.saturating_sub(self.all).max(1)))
     }
 }

@@ -6,7 +6,7 @@ mod records;
 use std::{
     collections::HashSet,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -31,6 +31,8 @@ pub(crate) const PARTITIONS: i32 = 12;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one look for messages or delivery reports lasts.
 const POLL: Duration = Duration::from_millis(1);
+/// The pause while a partition has no leader.
+const LEADERLESS: Duration = Duration::from_millis(50);
 /// After so long without a message a topic is not coming to its end.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -58,6 +60,18 @@ pub(crate) async fn create(topics: &Topics) -> anyhow::Result<()> {
 #[must_use]
 pub(crate) fn orders(topics: &Topics) -> String {
     events::topics::events(&topics.prefix, Context::Orders)
+}
+
+/// Where a partition ends. Just after a topic is made, its partitions may not have a leader yet.
+fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<Offset> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Ok((_, end)) => return Ok(Offset::Offset(end)),
+            Err(error) if Instant::now() > deadline => bail!(error),
+            Err(_) => std::thread::sleep(LEADERLESS),
+        }
+    }
 }
 
 /// Reads a topic from its beginning to its end, as a `read_committed` consumer, and counts. Blocks.

@@ -11,13 +11,14 @@ mod published;
 mod reads;
 mod relay;
 mod stock;
+mod traces;
 mod visible;
 
 use std::{path::Path, pin::Pin};
 
 use anyhow::ensure;
 
-use crate::{measure::Measured, report::Results, say, scale::Scale};
+use crate::{cpu::Stolen, measure::Measured, report::Results, say, scale::Scale};
 
 pub(crate) use commands::post;
 
@@ -36,6 +37,7 @@ const ENTRIES: &[Entry] = &[
         run: |scale| measuring(commands::against_peers(scale)),
     },
     Entry { names: &["commands_all_on"], run: |scale| measuring(everything::all_on(scale)) },
+    Entry { names: traces::NAMES, run: |scale| measuring(traces::cost(scale)) },
     Entry { names: &["hot_aggregate_vs_spread"], run: |scale| measuring(stock::hot_against_spread(scale)) },
     Entry { names: &["batch_commands_vs_copy"], run: |scale| measuring(batch::against_copy(scale)) },
     Entry {
@@ -70,6 +72,7 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
     let (mut results, mut failed) = (Results::empty(), Vec::<&str>::new());
     for entry in ENTRIES.iter().filter(asked) {
         say(&format!("==> {}", entry.names.join(", ")));
+        let stolen = Stolen::begin()?;
         let Measured { measures, curves } = match (entry.run)(scale).await {
             Ok(measured) => measured,
             Err(error) => {
@@ -78,6 +81,8 @@ pub(crate) async fn all(scale: &Scale, only: &[String], out: &Path) -> anyhow::R
                 continue;
             }
         };
+        let stolen = stolen.end()?;
+        let measures: Vec<_> = measures.into_iter().map(|measure| measure.detail("stolen_share", stolen)).collect();
         for measure in &measures {
             say(&format!("    {}", measure.line()));
         }

@@ -13,7 +13,8 @@ Every figure is the median of its repetitions; ours and the reference take turns
 hits both, and a ratio is the median of the ratios of neighbouring turns. Servers, services, peers and the generator of the
 load share the cores; `generator` is the generator's share of them. Latencies at a rate come from an open loop: a request is
 timed from when it was due, not from when it could be sent. Postgres has `fsync` on, Kafka one broker with `acks=all`, Redis
-no persistence. Everything is in one process tree on loopback.
+no persistence. Everything is in one process tree on loopback. `stolen_share` is the share of the CPUs' time that the host of
+this virtual machine gave to others meanwhile: the more, the less a figure says, and ratios suffer too.
 ";
 
 /// The page.

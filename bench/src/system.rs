@@ -1,6 +1,10 @@
 //! The system under measurement: the release programs, on a database, topics and a Redis of their own, on loopback.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -51,6 +55,11 @@ impl System {
 
     /// Starts a command service and waits until it is ready. `RELAY_DELIVERY=off` in `more` keeps Kafka out of it.
     pub(crate) async fn command_service(&self, more: &[(&str, &str)]) -> anyhow::Result<Running> {
+        self.command_service_at(&system_tests::binaries::program("command-service"), more).await
+    }
+
+    /// The same of another build.
+    pub(crate) async fn command_service_at(&self, program: &Path, more: &[(&str, &str)]) -> anyhow::Result<Running> {
         let kafka = shared("ORDERFLOW_TEST_KAFKA");
         let settings = [
             ("DATABASE_URL", self.database.url.as_str()),
@@ -58,7 +67,9 @@ impl System {
             ("TOPIC_PREFIX", &self.name),
             ("PERSONAL_DATA_KEY", PERSONAL_DATA_KEY),
         ];
-        self.start("command-service", &[&settings, more].concat()).await
+        let running = self.run("command-service", program.to_owned(), &[&settings, more].concat()).await;
+        ready("command-service", &running).await;
+        Ok(running)
     }
 
     /// Starts a projector and waits until it is ready.
@@ -123,10 +134,13 @@ impl System {
     }
 
     async fn launch(&self, program: &str, settings: &[(&str, &str)]) -> anyhow::Result<Running> {
-        let path = system_tests::binaries::program(program);
-        let mut process = Process::new(program, path, environment(settings), self.directory.path());
+        Ok(self.run(program, system_tests::binaries::program(program), settings).await)
+    }
+
+    async fn run(&self, name: &str, path: PathBuf, settings: &[(&str, &str)]) -> Running {
+        let mut process = Process::new(name, path, environment(settings), self.directory.path());
         process.start().await;
-        Ok(Running { process })
+        Running { process }
     }
 
     /// A file of this measurement's own.

@@ -5,5 +5,6 @@ pub mod config;
 pub mod domain;
 pub mod failpoint;
 pub mod inbound;
+pub mod metrics;
 pub mod outbound;
 pub mod service;

@@ -20,6 +20,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let _failpoints = fail::FailScenario::setup();
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    command_service::metrics::describe();
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let Some(stores) = shutdown.unless_begun(service::open(&config)).await else {
         return Ok(shutdown.begun().await.finish());
@@ -30,7 +31,8 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     let server = Server::bind(&config.common).await?;
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
-    let router = http::routes().operations(&health, &metrics).into_router(Arc::clone(&service.commands), verifier);
+    let routes = http::routes().operations(&health, &metrics).documented(&http::ABOUT);
+    let router = routes.into_router(Arc::clone(&service.commands), verifier);
     let contexts = config.command_contexts.iter().map(|context| context.name().to_owned()).collect();
     let instance = config.registry.instance("command-service", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
     let serving = server.start(router, &shutdown);

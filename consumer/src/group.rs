@@ -21,7 +21,7 @@ use rdkafka::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Handler, Settings, Status, partition::Worker};
+use crate::{Handler, Settings, Status, metrics, partition::Worker};
 
 /// Why reading can't go on in this process.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,7 @@ impl<H: Handler> Group<H> {
         let callbacks =
             GroupContext { events: sender, closing: AtomicBool::new(false), status: status.clone(), contexts: contexts.clone() };
         let consumer: StreamConsumer<GroupContext> = settings.client().create_with_context(callbacks)?;
+        contexts.values().for_each(|context| metrics::begin(*context));
         let topics: Vec<&str> = contexts.keys().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);

@@ -48,11 +48,13 @@
 
 mod group;
 mod handler;
+mod metrics;
 mod partition;
 mod record;
 mod settings;
 mod status;
 
+pub use self::metrics::METRICS;
 pub use group::{Error, run};
 pub use handler::Handler;
 pub use record::{Event, Position, Received, read};

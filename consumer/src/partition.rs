@@ -8,8 +8,9 @@ use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer, StreamConsumer, stream_consumer::StreamPartitionQueue},
     error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Message},
+    message::{BorrowedMessage, Message as _},
 };
+use service_kit::trace::{Message, Messages, Operation};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Handler, Received, group::GroupContext, record::Read, status::PartitionStatus};
@@ -103,7 +104,7 @@ impl<H: Handler> Worker<H> {
         for record in records {
             match record {
                 Read::Event(event) => events.push(event),
-                Read::Unknown => metrics::counter!("orderflow_consumer_unknown_total", "context" => context).increment(1),
+                Read::Unknown => metrics::counter!("orderflow_consumer_unknown_records_total", "context" => context).increment(1),
                 Read::Unreadable { position, key, why } => {
                     // What came before it first.
                     self.hand_over(&mut events).await?;
@@ -111,7 +112,7 @@ impl<H: Handler> Worker<H> {
                         error = %why, "a record can't be read");
                     let (handler, position, key, why): (&H, _, _, _) = (&self.handler, &position, key.as_deref(), &why);
                     self.until_done(|| handler.unreadable(position, key, why)).await?;
-                    metrics::counter!("orderflow_consumer_unreadable_total", "context" => context).increment(1);
+                    metrics::counter!("orderflow_consumer_unreadable_records_total", "context" => context).increment(1);
                 }
             }
         }
@@ -123,7 +124,10 @@ impl<H: Handler> Worker<H> {
             return Ok(());
         }
         let (handler, records): (&H, &[Received]) = (&self.handler, events);
+        let partition = u32::try_from(self.partition).ok();
+        let spans = Messages::begin(Operation::Process, &self.topic, partition, records.iter().map(message));
         self.until_done(|| handler.handle(records)).await?;
+        drop(spans);
         let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
         metrics::counter!("orderflow_consumer_records_total", "context" => self.context.name()).increment(count);
         events.clear();
@@ -191,4 +195,10 @@ impl<H: Handler> Worker<H> {
             tracing::warn!(kafka.topic = self.topic, kafka.partition = self.partition, %error, "an offset was not committed");
         }
     }
+}
+
+fn message(received: &Received) -> Message<'_> {
+    let envelope = &received.envelope;
+    let (traceparent, offset) = (envelope.traceparent.as_deref(), Some(received.position.offset));
+    Message { traceparent, id: envelope.id.0, key: envelope.stream_id, offset }
 }

@@ -60,6 +60,7 @@ impl Status {
             at_end: AtomicBool::new(false),
             trouble: Mutex::default(),
         });
+        status.set_trouble(None);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.partitions.insert((context, partition), Arc::clone(&status));
         status

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
 use crate::{Context, DecodeError, EventId, StreamId};
@@ -158,7 +159,7 @@ fn timestamp(time: DateTime<Utc>) -> String {
 }
 
 /// An event with its envelope, as the feed and the history endpoint give it (JSON).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedEvent {
     /// The event.
     pub id: EventId,
@@ -184,6 +185,7 @@ pub struct RecordedEvent {
     /// W3C trace context of the command.
     pub traceparent: Option<String>,
     /// The event's JSON, byte for byte as stored.
+    #[schemars(with = "Map<String, Value>")]
     pub data: Box<RawValue>,
 }
 

@@ -168,6 +168,20 @@ impl<'de> Deserialize<'de> for Email {
     }
 }
 
+impl JsonSchema for Email {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Email".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "email", "maxLength": Self::MAX })
+    }
+}
+
 /// A way to pay, as a provider's token for it: opaque here, and worth something only together with our account there. Its
 /// [`fmt::Debug`] hides it, and it has no [`fmt::Display`], so that it gets into no log.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]

@@ -27,6 +27,7 @@ const COMMANDS: &str = "command-service";
 async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    fulfilment::metrics::describe();
     let secret = config.common.jwt_secret()?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let opening = Store::open(config.database_url.expose(), config.patience());

@@ -6,4 +6,5 @@ pub mod config;
 pub mod domain;
 pub mod failpoints;
 pub mod inbound;
+pub mod metrics;
 pub mod outbound;

@@ -33,6 +33,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let _failpoints = fail::FailScenario::setup();
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    notifier::metrics::describe();
     let secret = config.common.jwt_secret()?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let Some(store) = shutdown.unless_begun(PostgresStore::open(config.database_url.expose())).await else {

@@ -227,6 +227,13 @@ impl Api {
         self.client.request(method, self.url(service, path)).bearer_auth(&self.token)
     }
 
+    /// Asks one instance, wherever it is, and gives its answer's document.
+    pub async fn at(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Value> {
+        let request = self.client.request(method, url).bearer_auth(&self.token);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        Self::document(request.send().await.with_context(|| format!("{url} does not answer"))?, url).await
+    }
+
     /// Fails with advice when a command service doesn't answer.
     pub async fn check_commands_alive(&self) -> Result<()> {
         for context in BoundedContext::ALL {

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod dlq;
 pub mod import;
 pub mod journey;
+pub mod log_level;
 pub mod notifications;
 pub mod rebuild;
 pub mod saga;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use orderctl::{audit, demo, dlq, import, journey, notifications, rebuild, saga, services, token, verify, wait};
+use orderctl::{audit, demo, dlq, import, journey, log_level, notifications, rebuild, saga, services, token, verify, wait};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -27,6 +27,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Dlq(dlq::DlqArgs),
     Journey(journey::JourneyArgs),
+    LogLevel(log_level::LogLevelArgs),
     Notifications(notifications::NotificationsArgs),
     Verify(verify::VerifyArgs),
     Rebuild(rebuild::RebuildArgs),
@@ -54,6 +55,7 @@ async fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(args).await,
         Verb::Dlq(args) => dlq::run(args).await,
         Verb::Journey(args) => journey::run(args).await,
+        Verb::LogLevel(args) => log_level::run(args).await,
         Verb::Notifications(args) => notifications::run(args).await,
         Verb::Verify(args) => verify::run(args).await,
         Verb::Rebuild(args) => rebuild::run(args).await,

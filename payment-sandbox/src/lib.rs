@@ -4,4 +4,5 @@ pub mod application;
 pub mod config;
 pub mod domain;
 pub mod inbound;
+pub mod metrics;
 pub mod outbound;

@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    payment_sandbox::metrics::describe();
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let desk = match &config.book_file {

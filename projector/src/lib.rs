@@ -7,5 +7,6 @@ pub mod application;
 pub mod config;
 mod failpoints;
 pub mod inbound;
+pub mod metrics;
 pub mod outbound;
 pub mod projections;

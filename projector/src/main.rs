@@ -24,15 +24,16 @@ use projector::{
         inspect::{self, Inspecting},
         topics::{Cluster, Topics},
     },
-    outbound::{command_service::CommandService, dead_letters::DeadLetters, redis::RedisStore},
+    outbound::{command_service::CommandService, dead_letters::DeadLetters, notifier::Notifier, redis::RedisStore},
     projections,
 };
 use read_model::Generation;
 use service_kit::{
     auth::Verifier,
-    config,
+    breaker, config,
     health::{Health, StateCheck},
-    registry::{OwnRedis, Registration},
+    instances::Instances,
+    registry::{OwnRedis, Registration, ServiceRegistry},
     server::Server,
     shutdown::Shutdown,
     telemetry,
@@ -50,6 +51,9 @@ const TURNS: usize = 4;
 /// The same for generations that are built or kept: they take what is left.
 const TURNS_ASIDE: usize = 1;
 
+/// Whom journeys ask for receipts, as the registry has it.
+const NOTIFIER: &str = "notifier";
+
 /// The pause between two looks for what is missing at the start.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -58,6 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let _failpoints = fail::FailScenario::setup();
     let metrics = telemetry::init(&config.common)?;
+    projector::metrics::describe();
     let secret = config.common.jwt_secret()?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let server = Server::bind(&config.common).await?;
@@ -71,10 +76,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let generations = health.state("generations");
     let verifier = Arc::new(Verifier::new(&secret));
     let rebuilding = Rebuilding::new(Arc::clone(&store));
-    let inspecting = inspecting(&config, &store, &commands);
+    let registry = config.registry.open(Some(OwnRedis { url: config.redis_url.expose(), prefix: &config.redis_prefix }))?;
+    let notifiers = Instances::new(NOTIFIER, registry.watch(NOTIFIER), breaker::Settings::default());
+    let inspecting = inspecting(&config, &store, &commands, Notifier::new(notifiers, secret)?);
     let api = http::Api { operating: Operating::new(store.clone(), commands.clone()), rebuilding: rebuilding.clone() };
     let router = http::routes().merge(inspect::routes(inspecting)).operations(&health, &metrics).into_router(api, verifier);
-    let registration = register(&config, &server, &health, &shutdown)?;
+    let registration = register(&config, registry, &server, &health, &shutdown);
     let serving = server.start(router, &shutdown);
 
     let working = async {
@@ -125,11 +132,16 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Makes it known to others.
-fn register(config: &Config, server: &Server, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Registration> {
-    let registry = config.registry.open(Some(OwnRedis { url: config.redis_url.expose(), prefix: &config.redis_prefix }))?;
+fn register(
+    config: &Config,
+    registry: Arc<dyn ServiceRegistry>,
+    server: &Server,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> Registration {
     let contexts = Context::ALL.map(|context| context.name().to_owned()).to_vec();
     let instance = config.registry.instance("projector", env!("CARGO_PKG_VERSION"), contexts, server.local_addr());
-    Ok(Registration::start(registry, instance, health, shutdown.token()))
+    Registration::start(registry, instance, health, shutdown.token())
 }
 
 /// How it shares partitions with others.
@@ -154,10 +166,15 @@ fn shape(context: Context, partitions: u32) -> Shape {
     Shape { partitions, projection: projections::version(context) }
 }
 
-fn inspecting(config: &Config, store: &Arc<RedisStore>, commands: &Arc<CommandService>) -> Inspecting {
+fn inspecting(
+    config: &Config,
+    store: &Arc<RedisStore>,
+    commands: &Arc<CommandService>,
+    notifier: Notifier,
+) -> Inspecting {
     let (brokers, topics) = (&config.kafka_brokers, &config.topic_prefix);
     Inspecting {
-        journeys: Journeys::new(Arc::clone(commands), Arc::clone(store), brokers, topics),
+        journeys: Journeys::new(Arc::clone(commands), notifier, Arc::clone(store), brokers, topics),
         verification: Verification::new(Arc::clone(commands), Arc::clone(store), brokers, topics),
     }
 }

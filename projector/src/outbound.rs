@@ -1,6 +1,7 @@
-//! Adapters: Redis, the command service's HTTP API, and the Kafka producer of dead letters.
+//! Adapters: Redis, the HTTP APIs of command service and notifier, and the Kafka producer of dead letters.
 
 pub mod command_service;
 pub mod dead_letters;
+pub mod notifier;
 pub mod redis;
 pub mod topic_reader;

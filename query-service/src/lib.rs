@@ -5,4 +5,5 @@
 pub mod application;
 pub mod config;
 pub mod inbound;
+pub mod metrics;
 pub mod outbound;

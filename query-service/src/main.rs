@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
+    query_service::metrics::describe();
     let verifier = Arc::new(Verifier::new(&config.common.jwt_secret()?));
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;
     let server = Server::bind(&config.common).await?;
@@ -27,7 +28,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let registry = config.registry.open(Some(config.own_redis()))?;
     let instance = config.registry.instance("query-service", env!("CARGO_PKG_VERSION"), Vec::new(), server.local_addr());
     let api = http::Api::new(link, config.live(), Services::new(Arc::clone(&registry))?);
-    let router = http::routes().operations(&health, &metrics).into_router(api, verifier);
+    let router = http::routes().operations(&health, &metrics).documented(&http::ABOUT).into_router(api, verifier);
     let serving = server.start(router, &shutdown);
     let registration = Registration::start(registry, instance, &health, shutdown.token());
 

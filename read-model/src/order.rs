@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use events::{Currency, MinorUnits, OrderId, ProductId, Quantity, ReturnId, UserId, orders::Fulfilment};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderStatus {
     /// Placed, not yet confirmed.
@@ -41,7 +42,7 @@ impl OrderStatus {
 }
 
 /// An order as clients see it. Its owner is the user, if any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderView {
     /// The order.
     pub id: OrderId,
@@ -90,7 +91,7 @@ pub struct OrderView {
 }
 
 /// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderLineView {
     /// The line's number, from 1.
     pub line: u16,
@@ -106,7 +107,7 @@ pub struct OrderLineView {
 }
 
 /// One return.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReturnView {
     /// Which return.
     pub return_id: ReturnId,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use events::{AttemptId, Currency, MinorUnits, OrderId, PaymentId, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Where a payment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PaymentStatus {
     /// The provider was asked to set the money aside, and its answer is not known.
@@ -26,7 +27,7 @@ pub enum PaymentStatus {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StepStatus {
     /// Nobody knows yet.
@@ -38,7 +39,7 @@ pub enum StepStatus {
 }
 
 /// A payment as clients see it. Its owner is the user, if any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentView {
     /// The payment.
     pub id: PaymentId,
@@ -92,7 +93,7 @@ pub struct PaymentView {
 }
 
 /// One step of a payment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepView {
     /// The step.
     pub id: Uuid,

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use events::{Money, ProductId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether a product can be ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProductStatus {
     /// In the catalogue.
@@ -15,7 +16,7 @@ pub enum ProductStatus {
 }
 
 /// A product as clients see it. It has no owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProductView {
     /// The product.
     pub id: ProductId,

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use events::UserId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The name of the owners hash ([`crate::Slot::owners`]) from canonical e-mail addresses of active users to their ids.
 pub const EMAIL_OWNERS: &str = "email";
 
 /// Whether an account is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserStatus {
     /// Open.
@@ -18,7 +19,7 @@ pub enum UserStatus {
 }
 
 /// A user as clients see it. Its owner is the user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserView {
     /// The user.
     pub id: UserId,

@@ -7,10 +7,12 @@
 mod common;
 mod health_check;
 mod load;
+mod otlp;
 mod secret;
 
 pub use common::{CommonConfig, LogFormat};
 pub use load::{load, try_load};
+pub use otlp::{Otlp, OtlpConfig};
 pub use secret::{Secret, secret_from};
 
 /// A setting that cannot be used, by the name that it has in the environment.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,8 @@ struct Inner {
 }
 
 /// The answer of `/ready`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Readiness")]
 pub struct Report {
     /// `ready` or `not-ready`.
     pub status: &'static str,
@@ -49,7 +51,8 @@ pub struct Report {
 }
 
 /// What one check found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
 pub struct CheckReport {
     /// `ok`, `degraded` (requests are served all the same) or `failed`.
     pub status: &'static str,

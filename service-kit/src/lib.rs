@@ -13,6 +13,8 @@ pub mod config;
 pub mod health;
 pub mod instances;
 pub mod json;
+pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod registry;
 pub mod routes;

@@ -12,6 +12,7 @@ mod registration;
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub use registration::Registration;
 pub use self::redis::RedisRegistry;
 
 /// A running process of a service, and how it is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// Another one at each start.
     pub id: Uuid,

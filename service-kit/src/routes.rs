@@ -4,21 +4,28 @@
 //! Services get no axum router to add to, so nothing can be reached past this table, and a test
 //! that walks [`Routes::table`] covers all there is.
 
+mod deprecation;
 mod endpoint;
 mod exchange;
 mod operations;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::response::IntoResponse;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::Method;
+use bytes::Bytes;
+use http::{Method, header};
+use serde_json::Value;
 
 use crate::auth::{Role, Verifier};
+use crate::openapi::{self, About, Describe};
 use crate::problem::Problem;
+
+pub use deprecation::Deprecation;
 
 use endpoint::{EndpointLayer, Guard};
 use exchange::{Exchange, Recorder};
@@ -34,9 +41,17 @@ pub struct Endpoint {
     pub roles: Option<&'static [Role]>,
 }
 
+/// An endpoint and what is said of it.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) describe: Option<Describe>,
+    pub(crate) deprecation: Option<Deprecation>,
+}
+
 /// Builds a router with state `S`.
 pub struct Routes<S> {
-    rows: Vec<(Endpoint, MethodRouter<S>)>,
+    rows: Vec<(Row, MethodRouter<S>)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -71,6 +86,24 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.add(Endpoint { method, path, roles: None }, handler)
     }
 
+    /// Describes the route that was added last.
+    #[must_use]
+    pub fn described(mut self, describe: Describe) -> Self {
+        if let Some((row, _)) = self.rows.last_mut() {
+            row.describe = Some(describe);
+        }
+        self
+    }
+
+    /// Marks the route that was added last: each of its answers says that it is deprecated, and so does the description.
+    #[must_use]
+    pub fn deprecated(mut self, deprecation: Deprecation) -> Self {
+        if let Some((row, _)) = self.rows.last_mut() {
+            row.deprecation = Some(deprecation);
+        }
+        self
+    }
+
     /// Adds the routes of another part of the service.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
@@ -80,28 +113,71 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Every endpoint, in the order in which they were added.
     pub fn table(&self) -> impl Iterator<Item = &Endpoint> {
-        self.rows.iter().map(|(endpoint, _)| endpoint)
+        self.rows.iter().map(|(row, _)| &row.endpoint)
+    }
+
+    /// The description of the service by OpenAPI 3.1: of the rows that are described.
+    ///
+    /// Panics when two types of different shape have one name.
+    pub fn document(&self, about: &About) -> Value {
+        openapi::document(about, self.rows.iter().map(|(row, _)| row))
+    }
+
+    /// Adds `GET /openapi.json` and `GET /docs`, a page that shows it: for everyone, and about all rows that there are now and
+    /// these two.
+    #[must_use]
+    pub fn documented(self, about: &'static About) -> Self {
+        let rows = Arc::new(OnceLock::<Vec<Row>>::new());
+        let shared = (Arc::clone(&rows), Arc::new(OnceLock::<Bytes>::new()));
+        let document = async move || {
+            // Made when it is first asked for: most processes never are.
+            let (rows, document) = &shared;
+            let rows = rows.get().into_iter().flatten();
+            let document = document.get_or_init(|| openapi::pretty(&openapi::document(about, rows)).into());
+            ([(header::CONTENT_TYPE, "application/json")], document.clone())
+        };
+        let page = async || {
+            let headers =
+                [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, openapi::PAGE_POLICY)];
+            (headers, openapi::PAGE)
+        };
+        let routes = self
+            .public(Method::GET, "/openapi.json", document)
+            .described(operations::describe_document)
+            .public(Method::GET, "/docs", page)
+            .described(operations::describe_page);
+        // Set here, once, so that the document has these two as well.
+        let _ = rows.set(routes.rows.iter().map(|(row, _)| row.clone()).collect());
+        routes
     }
 
     /// The finished router. Panics when two routes collide or a path is malformed, at start-up.
     pub fn into_router(self, state: S, verifier: Arc<Verifier>) -> Router {
         let mut router = Router::new();
-        for (endpoint, handler) in self.rows {
+        for (Row { endpoint, deprecation, .. }, handler) in self.rows {
             let recorder = Recorder::new(endpoint.method.as_str(), endpoint.path);
             let guard = endpoint.roles.map(|roles| Guard::new(roles, Arc::clone(&verifier)));
             let layer = EndpointLayer::new(guard, recorder);
-            router = router.route(endpoint.path, handler.route_layer(layer));
+            let handler = handler.route_layer(layer);
+            let handler = match deprecation {
+                Some(deprecation) => handler.route_layer(map_response(move |mut response: Response| {
+                    deprecation.tell(&mut response);
+                    std::future::ready(response)
+                })),
+                None => handler,
+            };
+            router = router.route(endpoint.path, handler);
         }
-        let unmatched = Arc::new(Recorder::new("other", "unmatched"));
+        let unmatched = Arc::new(Recorder::new("other", exchange::UNMATCHED));
         let missing = Arc::clone(&unmatched);
         router
             .fallback(async move |request: Request| {
-                let exchange = Exchange::begin(request.headers());
+                let exchange = Exchange::begin(&request, &missing);
                 let problem = Problem::not_found("There is nothing at this path.");
                 exchange.end(&missing, problem.into_response())
             })
             .method_not_allowed_fallback(async move |request: Request| {
-                let exchange = Exchange::begin(request.headers());
+                let exchange = Exchange::begin(&request, &unmatched);
                 let problem = Problem::method_not_allowed("This path takes the methods in the Allow header.");
                 exchange.end(&unmatched, problem.into_response())
             })
@@ -114,7 +190,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         let filter = MethodFilter::try_from(endpoint.method.clone()).expect("one of the methods of RFC 9110");
-        self.rows.push((endpoint, on(filter, handler)));
+        self.rows.push((Row { endpoint, describe: None, deprecation: None }, on(filter, handler)));
         self
     }
 }

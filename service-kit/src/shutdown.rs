@@ -8,6 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry;
+
+/// What exporting the last traces and logs may take: at least, when nothing is left of the time for the drain, and at most.
+const FLUSH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+
 /// The request to stop, shared by all parts of a service.
 #[derive(Clone)]
 pub struct Shutdown {
@@ -103,14 +108,17 @@ impl Drain {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// 0 when all parts stopped in time and none had failed, otherwise 1.
+    /// 0 when all parts stopped in time and none had failed, otherwise 1. The last that a service does: what waits to be
+    /// exported is sent, for which this blocks for a moment.
     pub fn finish(self) -> ExitCode {
-        if self.abandoned.is_empty() && self.failure.get().is_none() {
+        let is_clean = self.abandoned.is_empty() && self.failure.get().is_none();
+        if is_clean {
             tracing::info!("stopped");
-            return ExitCode::SUCCESS;
+        } else {
+            tracing::warn!(abandoned = ?self.abandoned, failed = self.failure.get(), "stopped, but not cleanly");
         }
-        tracing::warn!(abandoned = ?self.abandoned, failed = self.failure.get(), "stopped, but not cleanly");
-        ExitCode::FAILURE
+        telemetry::flush(self.remaining().clamp(FLUSH.0, FLUSH.1));
+        if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 

@@ -1,7 +1,15 @@
-//! W3C trace context: which distributed operation a request or an event belongs to.
+//! W3C trace context: which distributed operation a request or an event belongs to; and the spans that tell how it went.
 //!
 //! Only `traceparent` is kept. It travels from the HTTP request to the event, from there to the
-//! Kafka record, and on to whoever continues the work.
+//! Kafka record, and on to whoever continues the work. Its flag says whether the trace is recorded: whoever begins a trace
+//! decides that once (`OTEL_TRACES_SAMPLER_ARG`), and everybody after it obeys. A [`Span`] of a trace that is not recorded is
+//! nothing: no allocation, no clock.
+
+mod ambient;
+mod messages;
+mod outgoing;
+pub(crate) mod sampling;
+mod span;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,6 +20,14 @@ use bytes::BytesMut;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+pub use self::{
+    ambient::{current, scope},
+    messages::{Message, Messages, Operation},
+    outgoing::Outgoing,
+    span::Span,
+};
+pub use opentelemetry::trace::SpanKind;
+
 /// The name of the header, on HTTP and on Kafka alike.
 pub const TRACEPARENT: &str = "traceparent";
 
@@ -20,7 +36,7 @@ const LENGTH: usize = 55;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The flag that says that the caller may have recorded this trace.
+/// The flag that says that this trace is recorded.
 const SAMPLED: u8 = 1;
 
 /// A position in a trace: the trace's id, the span's id, and flags.
@@ -40,9 +56,15 @@ pub struct TraceContext {
 pub struct InvalidTraceparent;
 
 impl TraceContext {
-    /// The root of a new trace.
+    /// The root of a new trace, and the decision whether it is recorded.
     #[expect(clippy::new_without_default, reason = "every value is another, which a default should not be")]
     pub fn new() -> Self {
+        let trace_id = fastrand::u128(1..);
+        Self { trace_id, span_id: fastrand::u64(1..), flags: u8::from(sampling::is_chosen(trace_id)) * SAMPLED }
+    }
+
+    /// The root of a new trace that is recorded because others are that it is about.
+    fn recorded_root() -> Self {
         Self { trace_id: fastrand::u128(1..), span_id: fastrand::u64(1..), flags: SAMPLED }
     }
 
@@ -54,13 +76,18 @@ impl TraceContext {
 
     /// The span for handling a request with these headers.
     pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self::of_request(headers).0
+    }
+
+    /// The same, and the caller's own span, if there is one.
+    pub(crate) fn of_request(headers: &HeaderMap) -> (Self, Option<Self>) {
         let mut values = headers.get_all(TRACEPARENT).iter();
         // The specification: more than one traceparent is as good as none.
         let parent = match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().and_then(|text| text.parse::<Self>().ok()),
             _ => None,
         };
-        parent.map_or_else(Self::new, |parent| parent.child())
+        (parent.map_or_else(Self::new, |parent| parent.child()), parent)
     }
 
     /// The trace's id: 32 hex digits.
@@ -82,10 +109,27 @@ impl TraceContext {
         format!("{:016x}", self.span_id)
     }
 
-    /// Whether the caller may have recorded this trace.
+    /// Whether this trace is recorded, by whoever records any.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
+
+    /// Whether this process records spans of it.
+    pub fn is_recorded(&self) -> bool {
+        self.is_sampled() && is_on()
+    }
+}
+
+/// Whether this process exports traces at all (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+pub fn is_on() -> bool {
+    crate::telemetry::spans().is_some()
+}
+
+/// The context in an event's `traceparent`, if this process records spans of that trace.
+pub fn recorded(traceparent: Option<&str>) -> Option<TraceContext> {
+    // By far the most are not, and their last digit says so.
+    let text = traceparent.filter(|text| !text.ends_with('0') && is_on())?;
+    text.parse().ok().filter(TraceContext::is_sampled)
 }
 
 impl fmt::Display for TraceContext {

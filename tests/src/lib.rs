@@ -7,6 +7,7 @@
 pub mod binaries;
 pub mod chaos;
 pub mod client;
+pub mod collector;
 pub mod context;
 pub mod ledger;
 pub mod load;

@@ -47,6 +47,8 @@ pub struct Plan {
     pub own_servers: bool,
     /// The size of the file system that its own Postgres has for itself, in mebibytes; see [`crate::servers::may_mount`].
     pub postgres_quota: Option<u32>,
+    /// Variables of every service.
+    pub environment: Vec<(&'static str, &'static str)>,
     /// Variables of every command service.
     pub command_environment: Vec<(&'static str, &'static str)>,
     /// Variables of every projector. Without any it does not audit: what a test breaks stays broken.
@@ -68,6 +70,7 @@ impl Default for Plan {
             own_redis: false,
             own_servers: false,
             postgres_quota: None,
+            environment: Vec::new(),
             command_environment: Vec::new(),
             projector_environment: Vec::new(),
             fulfilments: 0,
@@ -150,6 +153,7 @@ impl Stack {
             kafka: &kafka,
             servers: servers.as_ref(),
             directory: directory.path().to_owned(),
+            environment: &plan.environment,
         };
         let apart = if plan.apart { apart::databases(&name).await } else { BTreeMap::new() };
         let count = if plan.apart { Context::ALL.len() } else { plan.commands };
@@ -304,6 +308,7 @@ struct Settings<'a> {
     kafka: &'a str,
     servers: Option<&'a Servers>,
     directory: PathBuf,
+    environment: &'a [(&'static str, &'static str)],
 }
 
 impl Settings<'_> {
@@ -321,7 +326,11 @@ impl Settings<'_> {
     fn process(&self, program: &str, number: usize, environment: &[(&str, &str)]) -> Process {
         let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
         let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1"), ("SHUTDOWN_TIMEOUT", "60")];
-        let environment = common.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = common
+            .iter()
+            .chain(self.environment)
+            .chain(environment)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Process::new(&format!("{program}-{number}"), binaries::program(program), environment.collect(), &self.directory)
     }
 

@@ -11,13 +11,10 @@ use std::{
 };
 
 use anyhow::anyhow;
-use rdkafka::{
-    Offset,
-    consumer::{BaseConsumer, Consumer as _},
-};
+use rdkafka::consumer::BaseConsumer;
 use uuid::Uuid;
 
-use super::{TIMEOUT, assign, consumer, key};
+use super::{assign, consumer, end, key};
 
 /// How long one look for messages lasts, so that the end is noticed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -37,7 +34,7 @@ impl Arrivals {
     pub(crate) fn watch(topic: &str) -> anyhow::Result<Self> {
         // The broker answers as soon as there is something; the wait only bounds how long it holds an empty answer back.
         let consumer: BaseConsumer = consumer().set("fetch.wait.max.ms", "10").set("fetch.min.bytes", "1").create()?;
-        assign(&consumer, topic, |partition| Ok(Offset::Offset(consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1)))?;
+        assign(&consumer, topic, |partition| end(&consumer, topic, partition))?;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&count));
         let thread = std::thread::spawn(move || {

@@ -132,7 +132,7 @@ async fn catch_up(system: &System, made: &Made, repetition: usize) -> anyhow::Re
     let group = format!("{}_{repetition}", system.name);
     let before = limits::redis_cpu(&system.redis).await?;
     let projector = system.projector_alone(&[("GROUP_ID", &group)]).await?;
-    let applied = Counter::of(&projector, "orderflow_projection_events_total", "orders");
+    let applied = Counter::of(&projector, "orderflow_projection_events_total", "context=\"orders\"");
     let rise = applied.rise(made.events, BOUND).await?;
     let each = |seconds: f64| seconds * 1e6 / figure(made.events);
     let caught_up = CaughtUp {

@@ -19,7 +19,7 @@ pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let service = system.command_service(&[]).await?;
     let projector = system.projector(&service.url(), &[]).await?;
     let _query_service = system.query_service().await?;
-    let applied = Counter::of(&projector, "orderflow_projection_events_total", ".orders.");
+    let applied = Counter::of(&projector, "orderflow_projection_events_total", "context=\"orders\"");
     let orders = Orders::new(&service).await?;
     let mut postgres = PgConnection::connect(&system.database.url).await?;
     let (mut outcomes, mut behind, mut drained_in) = (Vec::new(), 0, Duration::ZERO);

@@ -95,7 +95,7 @@ async fn make_orders(system: &System) -> anyhow::Result<Vec<Uuid>> {
     let projector = system.projector(&service.url(), &[]).await?;
     let products = products(&service, PRODUCTS).await?;
     let ids = orders::fill(&service, &products, ORDERS).await?;
-    let applied = Counter::of(&projector, "orderflow_projection_events_total", "orders");
+    let applied = Counter::of(&projector, "orderflow_projection_events_total", "context=\"orders\"");
     applied.rise(ORDERS as u64, BOUND).await?;
     projector.stop().await;
     service.stop().await;

@@ -72,7 +72,7 @@ struct Drained {
 async fn drain(system: &System, prefix: &str, backlog: usize) -> anyhow::Result<Drained> {
     let topics = Topics::shared(prefix);
     let service = system.command_service(&[("TOPIC_PREFIX", prefix)]).await?;
-    let published = Counter::of(&service, "orderflow_relay_published_total", "context=\"orders\"");
+    let published = Counter::of(&service, "orderflow_relay_events_total", "context=\"orders\"");
     let rise = published.rise(backlog as u64, BOUND).await?;
     let cpu = cpu::used(service.pid()?)?.as_secs_f64() * 1e6 / figure(backlog as u64);
     service.stop().await;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use events::StreamId;
+use service_kit::trace::Span;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -20,6 +21,8 @@ pub struct Submission<A: Aggregate> {
     pub request: Request,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
+    /// Its execution; ends when it was answered.
+    pub span: Span,
 }
 
 /// What comes with a command, whatever the command is.

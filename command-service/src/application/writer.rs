@@ -6,6 +6,7 @@
 
 mod batch;
 mod execute;
+mod traced;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -15,9 +16,10 @@ use std::{
     time::Duration,
 };
 
-use events::{Context, DomainEvent, StreamId};
+use events::{DomainEvent, StreamId};
 use futures::FutureExt;
 use metrics::{Gauge, gauge};
+use service_kit::trace::Span;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -103,8 +105,10 @@ impl<A: Aggregate> Writers<A> {
         let (mailboxes, tasks) = (0..config.writers)
             .map(|index| {
                 let (sender, receiver) = mpsc::channel(config.mailbox);
-                let depth = gauge!("orderflow_mailbox_depth", "context" => context.name(), "writer" => index.to_string());
-                let task = tokio::spawn(supervise(context, store.clone(), config, Arc::clone(on_commit), receiver));
+                let labels = [("context", context.name().to_owned()), ("writer", index.to_string())];
+                gauge!("orderflow_mailbox_capacity_commands", &labels).set(u32::try_from(config.mailbox).unwrap_or(u32::MAX));
+                let depth = gauge!("orderflow_mailbox_commands", &labels);
+                let task = tokio::spawn(supervise(store.clone(), config, Arc::clone(on_commit), receiver, depth.clone()));
                 (Mailbox { sender, depth }, task)
             })
             .unzip();
@@ -123,11 +127,16 @@ impl<A: Aggregate> Writers<A> {
         stream: StreamId,
         command: A::Command,
         request: Request,
+        mut span: Span,
         admission: Admission,
     ) -> Result<Answer, Refusal> {
         let mailbox = self.mailbox(stream);
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { stream, command, request, reply };
+        if span.is_recorded() {
+            span.set("orderflow.stream.id", stream.to_string());
+            span.phase(traced::WAIT);
+        }
+        let submission = Submission { stream, command, request, reply, span };
         match admission {
             Admission::Refuse => mailbox.sender.try_send(submission).map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
@@ -154,20 +163,22 @@ impl<A: Aggregate> Mailbox<A> {
 
 /// Runs a writer, and a new one with an empty cache when it panics. The mailbox lives on.
 async fn supervise<A: Aggregate>(
-    context: Context,
     store: PostgresStore,
     config: WriterConfig,
     on_commit: OnCommit<A>,
     mut mailbox: mpsc::Receiver<Submission<A>>,
+    depth: Gauge,
 ) {
+    let context = store.context();
+    let panics = metrics::counter!("orderflow_writer_panics_total", "context" => context.name());
     loop {
         let writer = Writer::new(store.clone(), config, Arc::clone(&on_commit));
-        match AssertUnwindSafe(writer.run(&mut mailbox)).catch_unwind().await {
+        match AssertUnwindSafe(writer.run(&mut mailbox, &depth)).catch_unwind().await {
             Ok(()) => return,
             Err(_) => {
                 // The panic hook has logged the message and the place.
                 error!(%context, "a writer panicked and starts anew with an empty cache");
-                metrics::counter!("orderflow_writer_panics_total", "context" => context.name()).increment(1);
+                panics.increment(1);
                 tokio::time::sleep(RESTART_PAUSE).await;
             }
         }

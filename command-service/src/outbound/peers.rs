@@ -16,6 +16,7 @@ use service_kit::{
     auth::{MintError, ServiceToken},
     config::Secret,
     health::StateCheck,
+    trace::{self, Outgoing, TRACEPARENT},
 };
 use tracing::warn;
 
@@ -100,7 +101,7 @@ impl<F: DeserializeOwned + Clone + Send + 'static> RemoteFacts<F> {
             question,
             recent: Mutex::new(recent),
             health,
-            seconds: histogram!("orderflow_context_request_seconds", "context" => label),
+            seconds: histogram!("orderflow_context_request_duration_seconds", "context" => label),
             failures: counter!("orderflow_context_request_failures_total", "context" => label),
         }
     }
@@ -142,8 +143,11 @@ impl<F: DeserializeOwned + Clone + Send + 'static> RemoteFacts<F> {
         /// Enough of an answer for a log line.
         const DETAIL: usize = 300;
         let request = self.caller.http.post(&self.url).bearer_auth(self.caller.token.get()?);
-        let response = request.json(&serde_json::json!({ "ids": ids })).send().await?;
+        let mut asking = Outgoing::begin("POST", &self.url, trace::current());
+        let request = request.header(TRACEPARENT, asking.traceparent());
+        let response = request.json(&serde_json::json!({ "ids": ids })).send().await.inspect_err(|error| asking.failed(error))?;
         let status = response.status();
+        asking.answered(status.as_u16());
         if !status.is_success() {
             let detail = response.text().await.unwrap_or_default().chars().take(DETAIL).collect();
             return Err(CallError::Refused { status, detail });

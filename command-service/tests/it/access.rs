@@ -22,7 +22,7 @@ const SHOP: &[Role] = &[Staff, Service, Admin];
 const RECORDERS: &[Role] = &[Service, Admin];
 
 /// Who gets past the door of each endpoint. A route that is not here fails the test below.
-const TABLE: [(&str, &str, &[Role]); 47] = [
+const TABLE: [(&str, &str, &[Role]); 51] = [
     ("POST", "/v1/users", ALL),
     ("PATCH", "/v1/users/{id}", ALL),
     ("PUT", "/v1/users/{id}/payment-method", ALL),
@@ -70,6 +70,10 @@ const TABLE: [(&str, &str, &[Role]); 47] = [
     ("GET", "/health", EVERYONE),
     ("GET", "/ready", EVERYONE),
     ("GET", "/metrics", EVERYONE),
+    ("GET", "/admin/log-level", &[Service, Admin]),
+    ("PUT", "/admin/log-level", &[Service, Admin]),
+    ("GET", "/openapi.json", EVERYONE),
+    ("GET", "/docs", EVERYONE),
 ];
 
 async fn shop() -> (Database, Instance) {
@@ -83,7 +87,7 @@ async fn every_endpoint_lets_in_its_roles_and_nobody_else() {
     let (_database, shop) = shop().await;
     let mut expected: BTreeMap<_, _> = TABLE.into_iter().map(|(method, path, roles)| ((method, path), roles)).collect();
     let health = Health::new(Shutdown::manual(std::time::Duration::from_secs(1)).token());
-    let routes = http::routes().operations(&health, &Metrics::install().unwrap());
+    let routes = http::routes().operations(&health, &Metrics::install().unwrap()).documented(&http::ABOUT);
     for endpoint in routes.table() {
         let (method, path) = (endpoint.method.as_str(), endpoint.path);
         let roles = expected.remove(&(method, path)).unwrap_or_else(|| panic!("{method} {path} is not in the table"));

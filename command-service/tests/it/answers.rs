@@ -243,7 +243,7 @@ async fn reads_answer_as_published() {
     r.title("For everyone");
     r.get("", "/health").await;
     r.get("", "/ready").await;
-    assert!(r.instance.get("/metrics", "").await.body.contains("orderflow_events_appended_total"));
+    assert!(r.instance.get("/metrics", "").await.body.contains("orderflow_writer_events_total"));
     insta::assert_snapshot!(r.text);
 }
 

@@ -11,6 +11,7 @@ mod harness;
 mod history;
 mod idempotency;
 mod instances;
+mod openapi;
 mod payments;
 mod relay;
 mod settings;

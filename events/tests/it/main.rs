@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 mod arbitrary;
+mod asyncapi;
 mod catalogue;
 mod round_trips;
 mod samples;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
+use service_kit::trace::{self, Span, SpanKind};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -111,14 +112,35 @@ struct One<P> {
     _slot: OwnedSemaphorePermit,
 }
 
+/// The span of an attempt, part of the trace that the order was placed in; and what the attempt causes is part of the span.
+fn begin_span(task: &mut Task) -> Span {
+    let step = task.step.name();
+    let mut span = task.trace().map_or_else(Span::none, |trace| Span::child(&trace, SpanKind::Internal, || step));
+    if let Some(context) = span.context() {
+        span.set("orderflow.order.id", task.order_id.to_string());
+        span.set("orderflow.saga.attempt", i64::from(task.attempt));
+        task.traceparent = Some(context.to_string());
+    }
+    span
+}
+
 impl<P: PaymentProvider> One<P> {
-    async fn run(self, task: Task) {
+    async fn run(self, mut task: Task) {
         let (at, begun) = (Utc::now(), Instant::now());
-        let tried = self.attempt(&task).await;
+        let mut span = begin_span(&mut task);
+        let tried = match task.trace() {
+            Some(trace) => trace::scope(trace, self.attempt(&task)).await,
+            None => self.attempt(&task).await,
+        };
         let took = begun.elapsed();
         let (step, outcome) = (task.step.name(), tried.name());
+        span.set("orderflow.saga.outcome", outcome);
+        if let Tried::Unknown(why) = &tried {
+            span.fail("unknown", why);
+        }
+        drop(span);
         metrics::counter!("orderflow_saga_steps_total", "step" => step, "outcome" => outcome).increment(1);
-        metrics::histogram!("orderflow_saga_step_seconds", "step" => step).record(took.as_secs_f64());
+        metrics::histogram!("orderflow_saga_step_duration_seconds", "step" => step).record(took.as_secs_f64());
         let attempt = Attempt { at, took, tried };
         match self.store.settle(&task, &attempt).await {
             Ok(Settled::Answered) => {

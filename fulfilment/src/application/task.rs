@@ -4,6 +4,7 @@ use events::{
     OrderId, UserId,
     text::{ProviderReference, Reason},
 };
+use service_kit::trace::TraceContext;
 use uuid::Uuid;
 
 use crate::domain::saga::{Saga, Step};
@@ -29,8 +30,16 @@ pub struct Task {
     pub authorisation: Option<ProviderReference>,
     /// What the provider calls the money that it has taken.
     pub capture: Option<ProviderReference>,
-    /// W3C trace context of the order's placement.
+    /// W3C trace context of the order's placement, and of the attempt while there is one.
     pub traceparent: Option<String>,
+}
+
+impl Task {
+    /// The trace that the step is part of.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.traceparent.as_deref()?.parse().ok()
+    }
 }
 
 /// What came of an attempt at a step.

@@ -10,7 +10,7 @@ use service_kit::{
     auth::ServiceToken,
     config::Secret,
     instances::{Blame, CallError, Instances, Repeat},
-    trace::{TRACEPARENT, TraceContext},
+    trace::{Outgoing, TRACEPARENT, TraceContext},
 };
 
 /// A whole request.
@@ -100,33 +100,44 @@ impl CommandService {
     pub async fn send(&self, command: &Command<'_>) -> Result<(), CommandError> {
         let Command { context, path, key, traceparent, body } = command;
         let trace = traceparent.and_then(|parent| parent.parse::<TraceContext>().ok());
-        let trace = trace.map_or_else(TraceContext::new, |parent| parent.child()).to_string();
         let request = |base: String| {
-            let request = self.http.post(format!("{base}/v1/{context}{path}")).header(TRACEPARENT, &trace).json(body);
-            match key {
+            let asking = Outgoing::begin("POST", &base, trace);
+            let request = self.http.post(format!("{base}/v1/{context}{path}")).json(body);
+            let request = match key {
                 Some(key) => request.header("idempotency-key", *key),
                 None => request,
-            }
+            };
+            (request, asking)
         };
         self.call(*context, request).await.map(drop)
     }
 
     /// Some events of an order after version `after`, in their order, as the event store has them.
     pub async fn order_events(&self, order: OrderId, after: u64) -> Result<Vec<RecordedEvent>, CommandError> {
-        let request = |base: String| self.http.get(format!("{base}/v1/orders/{order}/events?after={after}&limit={PAGE}"));
+        let request = |base: String| {
+            let request = self.http.get(format!("{base}/v1/orders/{order}/events?after={after}&limit={PAGE}"));
+            (request, Outgoing::begin("GET", &base, None))
+        };
         let response = self.call(Context::Orders, request).await?;
         let page: Page = response.json().await.map_err(|error| CommandError::Unknown(error.to_string()))?;
         Ok(page.events)
     }
 
-    async fn call(&self, context: Context, request: impl Fn(String) -> RequestBuilder) -> Result<Response, CommandError> {
+    async fn call(
+        &self,
+        context: Context,
+        request: impl Fn(String) -> (RequestBuilder, Outgoing),
+    ) -> Result<Response, CommandError> {
         let token = self.token.get().map_err(|error| CommandError::Unknown(format!("no token: {error}")))?;
         let blame = |trouble: &Trouble| match trouble {
             Trouble::Answered(_) => Blame::Answered,
             Trouble::NotReached(_) => Blame::NotReached,
             Trouble::Failed(_) => Blame::Failed,
         };
-        let call = |base: String| exchange(request(base).bearer_auth(&token));
+        let call = |base: String| {
+            let (request, asking) = request(base);
+            exchange(request.bearer_auth(&token), asking)
+        };
         let called = self.instances.call(Some(context.name()), Repeat::Failed, blame, call).await;
         called.map_err(|error| match error {
             CallError::Failed { error: Trouble::Answered(answer), .. } => answer,
@@ -135,8 +146,13 @@ impl CommandService {
     }
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Response, Trouble> {
-    match request.send().await {
+async fn exchange(request: RequestBuilder, mut asking: Outgoing) -> Result<Response, Trouble> {
+    let answer = request.header(TRACEPARENT, asking.traceparent()).send().await;
+    match &answer {
+        Ok(response) => asking.answered(response.status().as_u16()),
+        Err(error) => asking.failed(error),
+    }
+    match answer {
         Ok(response) if response.status().is_success() => Ok(response),
         Ok(response) => Err(trouble(response).await),
         Err(error) if error.is_connect() => Err(Trouble::NotReached(error)),

@@ -10,6 +10,7 @@
 //! some gateway) says nothing of what was done.
 
 mod answer;
+mod client;
 mod config;
 
 use std::{
@@ -25,23 +26,21 @@ use events::{
     Money,
     text::{PaymentMethod, ProviderReference},
 };
-use http::HeaderName;
-use reqwest::{Client, Url, redirect::Policy};
+use reqwest::Url;
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use service_kit::{
     breaker::{self, Breaker, Rejected},
     config::Secret,
+    trace::{self, Outgoing},
 };
 use tokio::time::Instant;
 
 use crate::application::provider::{Answer, PaymentProvider, ProviderError};
 use answer::Trouble;
+use client::Client;
+pub use client::ClientError;
 pub use config::ProviderConfig;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Opening a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bounds of the pauses between attempts of one call; each pause is random between nothing and twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -53,9 +52,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest that a `Retry-After` is believed: a mistake there must not stop payments for a day.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// The longest answer that is read: a reference or a reason is far shorter.
-const MAX_ANSWER: usize = 64 << 10;
-
 /// How a provider is called.
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
@@ -63,6 +59,8 @@ pub struct ProviderSettings {
     pub url: Url,
     /// What it knows us by.
     pub key: Secret,
+    /// Authorities that may vouch for it, beside those that everybody trusts.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// Bound on one attempt, until its answer is read.
     pub timeout: Duration,
     /// Attempts of one call, at least 1.
@@ -73,7 +71,7 @@ pub struct ProviderSettings {
 
 /// A payment provider over HTTP, behind a circuit breaker (`payment-provider` in metrics and logs).
 pub struct HttpProvider {
-    http: Client,
+    client: Client,
     settings: ProviderSettings,
     breaker: Breaker,
     /// It has asked not to be asked before.
@@ -96,10 +94,9 @@ struct Nothing {}
 
 impl HttpProvider {
     /// A client of this provider. Nothing is asked yet.
-    pub fn new(settings: ProviderSettings) -> Result<Self, reqwest::Error> {
-        let http = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none()).build()?;
-        let breaker = Breaker::new("payment-provider", settings.breaker);
-        Ok(Self { http, settings, breaker, rests_until: Mutex::default() })
+    pub fn new(settings: ProviderSettings) -> Result<Self, ClientError> {
+        let (client, breaker) = (Client::new(&settings)?, Breaker::new("payment-provider", settings.breaker));
+        Ok(Self { client, settings, breaker, rests_until: Mutex::default() })
     }
 
     /// Asks until there is a definite answer, or no attempt is left. `path` is what follows the API's beginning.
@@ -170,37 +167,18 @@ impl HttpProvider {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let request = self.http.post(url).bearer_auth(self.settings.key.expose()).header(IDEMPOTENCY_KEY, key).json(body);
-        let mut response = request.timeout(self.settings.timeout).send().await.map_err(unsent)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unsent)? {
-            text.extend_from_slice(&chunk);
-            if text.len() > MAX_ANSWER {
-                return Err(Trouble::unknown(format!("its answer {status} is too long")));
-            }
-        }
-        answer::read(status, &headers, &text)
+        let body = serde_json::to_vec(body).map_err(|_| Trouble::not_asked("the request can't be made".to_owned()))?;
+        let mut asking = Outgoing::begin("POST", url.as_str(), trace::current());
+        let sent = self.client.post(&url, key, &asking.traceparent(), body).await;
+        let reply = sent.inspect_err(|trouble| asking.failed(&trouble.why))?;
+        asking.answered(reply.status.as_u16());
+        answer::read(reply.status, &reply.headers, &reply.body)
     }
 
     fn rest_left(&self) -> Option<Duration> {
         let until = (*self.rests_until.lock().unwrap_or_else(PoisonError::into_inner))?;
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
-}
-
-/// What came of a request that has no answer. The URL is left out: it names what the provider calls things.
-fn unsent(error: reqwest::Error) -> Trouble {
-    if error.is_builder() {
-        return Trouble::not_asked("the request can't be made".to_owned());
-    }
-    if error.is_connect() {
-        return Trouble::not_reached("no connection to it".to_owned());
-    }
-    if error.is_timeout() {
-        return Trouble::unknown("it did not answer in time".to_owned());
-    }
-    Trouble::unknown(error.without_url().to_string())
 }
 
 fn note(operation: &'static str, key: &str, started: Instant, outcome: &Result<Answer, ProviderError>) {
@@ -211,7 +189,8 @@ fn note(operation: &'static str, key: &str, started: Instant, outcome: &Result<A
         Err(ProviderError::Unavailable(_)) => "unavailable",
     };
     metrics::counter!("orderflow_provider_calls_total", "operation" => operation, "outcome" => name).increment(1);
-    metrics::histogram!("orderflow_provider_call_seconds", "operation" => operation).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("orderflow_provider_call_duration_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
     if let Err(error) = outcome {
         tracing::warn!(operation, key, %error, "the payment provider gave no definite answer");
     }

@@ -1,6 +1,7 @@
 //! The payment provider's adapter against the sandbox, and against what is no provider at all.
 
 mod sandbox;
+mod tls;
 
 use std::{future::Future, time::Duration};
 
@@ -26,6 +27,7 @@ fn settings(url: &str) -> ProviderSettings {
     ProviderSettings {
         url: url.parse().unwrap(),
         key: Secret::new(KEY),
+        authorities: Vec::new(),
         timeout: PATIENCE,
         attempts: 1,
         // It never opens.
@@ -90,6 +92,19 @@ async fn a_payment_from_authorisation_to_refund() {
     let totals = &book["totals"]["GBP"];
     let sums = ["authorised", "captured", "refunded", "voided", "held"].map(|name| totals[name].as_u64().unwrap());
     assert_eq!(sums, [1_999, 1_500, 300, 499, 0]);
+}
+
+#[tokio::test]
+async fn a_provider_behind_tls_is_asked_only_where_its_certificate_is_trusted() {
+    let sandbox = Sandbox::start().await;
+    let (url, authority) = tls::in_front_of(&sandbox.url).await;
+    let stranger = provider(&url).authorise("a", pounds(100), &method("pm_card")).await;
+    assert!(is_unavailable(&stranger) && format!("{stranger:?}").contains("certificate"), "{stranger:?}");
+    assert_eq!(sandbox.book().await["authorisations"], serde_json::json!([]));
+
+    let known = HttpProvider::new(ProviderSettings { authorities: vec![authority], ..settings(&url) }).unwrap();
+    done(known.authorise("a", pounds(100), &method("pm_card")).await);
+    assert_eq!(sandbox.book().await["keys"]["a"]["done"], 1);
 }
 
 #[tokio::test]

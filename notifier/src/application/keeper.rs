@@ -84,7 +84,7 @@ pub async fn keep(mailbox: Mailbox, start: Start, policy: Policy, dying: Dying, 
             return;
         }
         // The panic itself is in the log, with its place.
-        metrics::counter!("orderflow_notifier_restarts_total", "channel" => mailbox.channel()).increment(1);
+        metrics::counter!("orderflow_notifier_mailbox_restarts_total", "channel" => mailbox.channel()).increment(1);
         let now = Instant::now();
         deaths.push_back(now);
         while deaths.front().is_some_and(|death| now.duration_since(*death) > policy.window) {

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use service_kit::trace::{self, Span, SpanKind};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -169,12 +170,27 @@ impl Actor {
         let outcome = if taken.tries > 1 && taken.age >= self.patience.give_up {
             Outcome::Rejected { status: None, cause: "given up".to_owned() }
         } else {
-            self.sender.send(taken).await
+            self.send(taken).await
         };
         let channel = self.mailbox.channel();
         metrics::counter!("orderflow_notifier_attempts_total", "channel" => channel, "outcome" => outcome.name()).increment(1);
-        metrics::histogram!("orderflow_notifier_attempt_seconds", "channel" => channel).record(begun.elapsed());
+        metrics::histogram!("orderflow_notifier_attempt_duration_seconds", "channel" => channel).record(begun.elapsed());
         (outcome, begun.elapsed())
+    }
+
+    /// In the trace that caused the message, if there is one: the destination hears of it, too.
+    async fn send(&self, taken: &Taken) -> Outcome {
+        let Some(trace) = taken.trace() else { return self.sender.send(taken).await };
+        let channel = self.mailbox.channel();
+        let mut span = Span::child(&trace, SpanKind::Internal, || format!("deliver {channel}"));
+        span.set("messaging.message.id", taken.id.to_string());
+        span.set("orderflow.attempt", i64::from(taken.attempt));
+        let outcome = trace::scope(span.context().unwrap_or(trace), self.sender.send(taken)).await;
+        span.set("orderflow.outcome", outcome.name());
+        if let Outcome::Failed { cause, .. } | Outcome::Rejected { cause, .. } = &outcome {
+            span.fail(outcome.name(), cause);
+        }
+        outcome
     }
 
     /// Writes down what came of it; a message whose receipt is not written would be sent again.
@@ -224,7 +240,7 @@ impl Actor {
     async fn disable_endpoint(&self, endpoint_id: Uuid, since: DateTime<Utc>, cause: String) -> Result<(), PostgresError> {
         let disabled = Disabled { endpoint_id, failing_since: since, cause };
         if self.store.disable_endpoint(&disabled, Utc::now()).await? {
-            metrics::counter!("orderflow_webhooks_disabled_total").increment(1);
+            metrics::counter!("orderflow_notifier_webhooks_disabled_total").increment(1);
             tracing::warn!(webhook.id = %endpoint_id, cause = disabled.cause, "a webhook is disabled");
         }
         Ok(())

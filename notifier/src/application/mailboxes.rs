@@ -111,7 +111,7 @@ impl Mailboxes {
             let of_channel = pending.iter().find(|(name, ..)| name == channel);
             let (count, oldest) = of_channel.map_or((0, 0.0), |(_, count, oldest)| (*count, *oldest));
             let count = u32::try_from(count).unwrap_or(u32::MAX);
-            metrics::gauge!("orderflow_notifier_pending", "channel" => channel).set(f64::from(count));
+            metrics::gauge!("orderflow_notifier_pending_effects", "channel" => channel).set(f64::from(count));
             metrics::gauge!("orderflow_notifier_oldest_pending_seconds", "channel" => channel).set(oldest);
         }
     }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::Deserialize;
+use service_kit::trace::TraceContext;
 use uuid::Uuid;
 
 use crate::domain::effect::Kind;
@@ -28,6 +30,21 @@ pub struct Taken {
     pub tries: u32,
     /// How long ago it was to be sent first.
     pub age: Duration,
+}
+
+/// What all payloads have, if their event had it.
+#[derive(Deserialize)]
+struct Caused {
+    traceparent: Option<String>,
+}
+
+impl Taken {
+    /// The trace that caused it.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let caused: Caused = serde_json::from_str(&self.payload).ok()?;
+        caused.traceparent?.parse().ok()
+    }
 }
 
 /// What came of an attempt. Causes are shown to operators and owners: nothing personal, nothing secret.

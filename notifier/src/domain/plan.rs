@@ -135,15 +135,16 @@ const fn kinds(news: &News) -> &'static [Kind] {
 
 /// What is told to whom, if anything is.
 fn message(envelope: &Envelope<'_>, happened: Happened<'_>, known: Known) -> Option<(UserId, Note)> {
+    let traceparent = envelope.traceparent.as_deref().map(str::to_owned);
     match happened {
         Happened::User(_) | Happened::Product(_) => None,
         Happened::Order(event) => {
             let user = known.order.filter(|order| order.managed)?.user_id?;
-            Some((user, Note { order_id: envelope.stream_id.into(), news: order_news(event)? }))
+            Some((user, Note { order_id: envelope.stream_id.into(), news: order_news(event)?, traceparent }))
         }
         Happened::Payment(event) => {
             let payment = known.payment?;
-            Some((payment.user_id?, Note { order_id: payment.order_id, news: payment_news(event)? }))
+            Some((payment.user_id?, Note { order_id: payment.order_id, news: payment_news(event)?, traceparent }))
         }
     }
 }

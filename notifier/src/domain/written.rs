@@ -11,6 +11,9 @@ pub struct Note {
     /// What happened to it.
     #[serde(flatten)]
     pub news: News,
+    /// W3C trace context of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// What happened to an order.
@@ -77,7 +80,7 @@ mod tests {
             News::Shipped { carrier: None, tracking: Some("X1".to_owned()) },
             News::Refunded { amount: Money { minor: MinorUnits::ZERO, currency: Currency::GBP } },
         ] {
-            let note = Note { order_id, news };
+            let note = Note { order_id, news, traceparent: Some("00-1-2-01".to_owned()) };
             let text = serde_json::to_string(&note).unwrap();
             assert_eq!(serde_json::from_str::<Note>(&text).unwrap(), note, "{text}");
         }

@@ -50,5 +50,6 @@ pub fn routes() -> Routes<Api> {
         .route(Method::PUT, "/v1/contacts/{user}", &[Customer, Staff, Service], contacts::put)
         .route(Method::DELETE, "/v1/contacts/{user}", &[Customer, Staff, Service], contacts::delete)
         .route(Method::GET, "/v1/notifications", INTEGRATORS, notifications::summary)
+        .route(Method::GET, "/v1/notifications/receipts", INTEGRATORS, notifications::receipts)
         .route(Method::GET, "/v1/notifications/explain", INTEGRATORS, notifications::explain)
 }

@@ -23,6 +23,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
+use service_kit::trace::{self, Outgoing, TRACEPARENT};
 use tower::Service;
 
 use crate::domain::address::Reachable;
@@ -122,8 +123,14 @@ impl HttpClient {
         *request.uri_mut() = url.clone();
         *request.headers_mut() = headers;
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let response = self.client.request(request).await.map_err(|error| explain(&error))?;
+        let mut asking = Outgoing::begin("POST", &url.to_string(), trace::current());
+        if let Ok(traceparent) = asking.traceparent().try_into() {
+            request.headers_mut().insert(TRACEPARENT, traceparent);
+        }
+        let response = self.client.request(request).await.map_err(|error| explain(&error));
+        let response = response.inspect_err(|error| asking.failed(error))?;
         let (parts, mut incoming) = response.into_parts();
+        asking.answered(parts.status.as_u16());
         let mut body = Vec::new();
         while body.len() < MOST_READ
             && let Some(frame) = incoming.frame().await

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
+use chrono::{DateTime, Utc};
 use events::{DomainEvent, Envelope, StreamId};
 use read_model::{Flags, Header, keys::Parked};
 
@@ -18,6 +19,8 @@ pub struct Chunk<P: Projection> {
     log: Vec<(StreamId, u64, &'static str)>,
     applied: u64,
     last_recorded: Option<i64>,
+    /// When the applied events were decided.
+    decided: Vec<DateTime<Utc>>,
 }
 
 struct Working<V> {
@@ -53,6 +56,7 @@ impl<P: Projection> Chunk<P> {
             log: Vec::new(),
             applied: 0,
             last_recorded: None,
+            decided: Vec::new(),
         }
     }
 
@@ -93,6 +97,11 @@ impl<P: Projection> Chunk<P> {
         self.applied
     }
 
+    /// When the events were decided that were applied so far. They are told once.
+    pub fn take_decided(&mut self) -> Vec<DateTime<Utc>> {
+        std::mem::take(&mut self.decided)
+    }
+
     /// Folds the next event of a stream into its view; an event that does not fit changes nothing, and the cause returns.
     pub fn apply(&mut self, envelope: &Envelope<'_>, event: &P::Event, keys: &KeyRing) -> Result<(), &'static str> {
         let Some(working) = self.streams.get_mut(&envelope.stream_id) else {
@@ -121,6 +130,7 @@ impl<P: Projection> Chunk<P> {
         working.before.get_or_insert_default();
         self.applied += 1;
         self.last_recorded = Some(envelope.recorded_at.timestamp_millis());
+        self.decided.push(envelope.recorded_at);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     generations::{self, Shape},
+    rebuilding::to_do,
     shapes::Shapes,
     status::Partitions,
 };
@@ -60,6 +61,7 @@ impl Conductor {
     /// `fewer`: since when topics have fewer partitions than what is read.
     async fn look(&self, fewer: &mut HashMap<Context, Instant>) -> Result<(), RedisStoreError> {
         for (context, pointers) in self.store.pointers().await? {
+            self.tell(context, &pointers).await?;
             let Some(shape) = self.shapes.get(context) else { continue };
             if pointers.live.is_none_or(|live| live.partitions <= shape.partitions) {
                 fewer.remove(&context);
@@ -76,6 +78,28 @@ impl Conductor {
                     self.delete(context, &pointers, *number).await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Tells metrics how far a build is.
+    async fn tell(&self, context: Context, pointers: &Pointers) -> Result<(), RedisStoreError> {
+        let (mut done, mut remaining) = (0, Some(0));
+        if let Some(building) = &pointers.building {
+            let positions = self.store.positions(context, building.generation).await?;
+            let live = match pointers.live {
+                Some(live) => self.store.positions(context, live).await?,
+                None => Vec::new(),
+            };
+            done = positions.iter().flatten().map(|position| position.done).sum();
+            remaining = to_do(&positions, &live);
+        }
+        let label = context.name();
+        let active = if pointers.building.is_some() { 1.0 } else { 0.0 };
+        metrics::gauge!("orderflow_rebuild_active", "context" => label).set(active);
+        metrics::gauge!("orderflow_rebuild_done_records", "context" => label).set(figure(done));
+        if let Some(remaining) = remaining {
+            metrics::gauge!("orderflow_rebuild_remaining_records", "context" => label).set(figure(remaining));
         }
         Ok(())
     }
@@ -122,6 +146,11 @@ impl Conductor {
         }
         Ok(())
     }
+}
+
+/// Exact as far as anybody reads it.
+fn figure(records: i64) -> f64 {
+    u32::try_from(records.max(0)).map_or(f64::from(u32::MAX), f64::from)
 }
 
 fn now() -> i64 {

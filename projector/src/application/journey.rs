@@ -1,10 +1,13 @@
 //! One order's way through the system, gathered on demand from what each part keeps anyway: the event store has when an event
-//! was committed, Kafka where and when it was published, the change log when it was applied.
+//! was committed, Kafka where and when it was published, the change log when it was applied, the notifier whom it was told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use events::{Context, RecordedEvent, StreamId, topics};
+use events::{Context, EventId, RecordedEvent, StreamId, topics};
 use rdkafka::error::KafkaError;
 use read_model::{Generation, Slot, StoredView};
 use serde::Serialize;
@@ -12,6 +15,7 @@ use service_kit::trace::TraceContext;
 
 use crate::outbound::{
     command_service::{CommandService, CommandServiceError},
+    notifier::{Notifier, Receipt},
     redis::{RedisStore, RedisStoreError, SlotState},
     topic_reader::{Place, TopicReader},
 };
@@ -48,6 +52,8 @@ pub struct Journey {
     pub view_version: u64,
     /// Its events.
     pub events: Vec<Leg>,
+    /// Why nothing is known of messages, where that is so: no notifier answers.
+    pub notifier: Option<String>,
     /// Where it stands still, if it does.
     pub stuck: Option<Stuck>,
 }
@@ -68,6 +74,8 @@ pub struct Leg {
     pub published: Option<Published>,
     /// In the view; none: not yet.
     pub applied: Option<Applied>,
+    /// The messages that follow from it; none when no notifier answers.
+    pub notified: Option<Vec<Receipt>>,
     /// Milliseconds from hop to hop, by the clocks of those who wrote the times.
     pub millis: Hops,
 }
@@ -110,6 +118,8 @@ pub struct Hops {
     pub publish: Option<i64>,
     /// From Kafka to the view.
     pub apply: Option<i64>,
+    /// From Kafka to the first message that was sent.
+    pub notify: Option<i64>,
     /// From the decision to the view.
     pub total: Option<i64>,
 }
@@ -117,9 +127,9 @@ pub struct Hops {
 /// Where an order stands still.
 #[derive(Debug, Serialize)]
 pub struct Stuck {
-    /// The first event that is not in the view.
+    /// The first event that is not in the view, or that somebody is not told of.
     pub version: u64,
-    /// `relay`, `projector` or `dead-letters`.
+    /// `relay`, `projector`, `dead-letters` or `notifier`.
     pub at: &'static str,
     /// Why, as far as it can be told.
     pub why: String,
@@ -129,6 +139,7 @@ pub struct Stuck {
 #[derive(Clone)]
 pub struct Journeys {
     commands: Arc<CommandService>,
+    notifier: Arc<Notifier>,
     store: Arc<RedisStore>,
     brokers: Arc<str>,
     topic: Arc<str>,
@@ -137,9 +148,15 @@ pub struct Journeys {
 impl Journeys {
     /// With these adapters and brokers.
     #[must_use]
-    pub fn new(commands: Arc<CommandService>, store: Arc<RedisStore>, brokers: &str, topic_prefix: &str) -> Self {
+    pub fn new(
+        commands: Arc<CommandService>,
+        notifier: Notifier,
+        store: Arc<RedisStore>,
+        brokers: &str,
+        topic_prefix: &str,
+    ) -> Self {
         let topic = topics::events(topic_prefix, Context::Orders).into();
-        Self { commands, store, brokers: brokers.into(), topic }
+        Self { commands, notifier: Arc::new(notifier), store, brokers: brokers.into(), topic }
     }
 
     /// Follows an order.
@@ -152,15 +169,17 @@ impl Journeys {
         let slot = generation.slot_of(self.store.prefix(), Context::Orders, order);
         let (view_version, state, applied) = self.projected(&slot, order).await?;
         let (places, is_end) = self.published(order, generation, &events).await?;
+        let (receipts, notifier) = self.notified(&events).await;
         let mut legs = Vec::with_capacity(events.len());
         for event in &events {
             let place = places.get(&event.version);
             let at = applied.range(event.version..).next().map(|(_, at)| *at);
             let is_applied = event.version <= view_version;
-            legs.push(self.leg(event, place, is_applied.then_some(Applied { at })));
+            let notified = receipts.as_ref().map(|receipts| receipts.get(&event.id).cloned().unwrap_or_default());
+            legs.push(self.leg(event, place, is_applied.then_some(Applied { at }), notified));
         }
-        let stuck = stuck(order, view_version, &legs, &state, is_end);
-        Ok(Journey { order, view_version, events: legs, stuck })
+        let stuck = stuck(order, view_version, &legs, &state, is_end).or_else(|| untold(&legs));
+        Ok(Journey { order, view_version, events: legs, notifier, stuck })
     }
 
     /// The view's version, the slot's checkpoint and parked streams, and when versions were applied.
@@ -209,7 +228,22 @@ impl Journeys {
         searching.await.unwrap_or(Err(KafkaError::Canceled)).map_err(JourneyError::Kafka)
     }
 
-    fn leg(&self, event: &RecordedEvent, place: Option<&Place>, applied: Option<Applied>) -> Leg {
+    /// What became of the messages, by event; or why that is not known.
+    async fn notified(&self, events: &[RecordedEvent]) -> (Option<HashMap<EventId, Vec<Receipt>>>, Option<String>) {
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        match self.notifier.receipts(&ids).await {
+            Ok(receipts) => (Some(receipts), None),
+            Err(error) => (None, Some(error.to_string())),
+        }
+    }
+
+    fn leg(
+        &self,
+        event: &RecordedEvent,
+        place: Option<&Place>,
+        applied: Option<Applied>,
+        notified: Option<Vec<Receipt>>,
+    ) -> Leg {
         let published = place.map(|Place { partition, offset, at }| Published {
             topic: self.topic.to_string(),
             partition: *partition,
@@ -220,15 +254,24 @@ impl Journeys {
         let seen = applied.as_ref().and_then(|applied| applied.at);
         let between = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| Some((to? - from?).num_milliseconds());
         let recorded = Some(event.recorded_at);
+        let sent_messages = notified.iter().flatten().filter(|receipt| receipt.state == "sent");
+        let told = sent_messages.filter_map(|receipt| receipt.settled_at).min();
+        let millis = Hops {
+            publish: between(recorded, sent),
+            apply: between(sent, seen),
+            notify: between(sent, told),
+            total: between(recorded, seen),
+        };
         let trace = event.traceparent.as_deref().and_then(|text| text.parse::<TraceContext>().ok());
         Leg {
             version: event.version,
             event_type: event.event_type.clone(),
             trace_id: trace.map(|trace| trace.trace_id()),
             committed: Committed { lane: event.lane, seq: event.seq, at: event.recorded_at },
-            millis: Hops { publish: between(recorded, sent), apply: between(sent, seen), total: between(recorded, seen) },
+            millis,
             published,
             applied,
+            notified,
         }
     }
 }
@@ -252,4 +295,17 @@ fn stuck(order: StreamId, view_version: u64, legs: &[Leg], state: &SlotState, is
         }
     };
     Some(Stuck { version, at, why })
+}
+
+/// The first message that whoever it is for does not take.
+fn untold(legs: &[Leg]) -> Option<Stuck> {
+    let of_leg = |leg: &Leg| {
+        let refused = |receipt: &&Receipt| receipt.state == "failed" || (receipt.state == "pending" && receipt.cause.is_some());
+        let receipt = leg.notified.iter().flatten().find(refused)?.clone();
+        let Receipt { kind, recipient, state, attempts, cause, .. } = receipt;
+        let cause = cause.unwrap_or_default();
+        let why = format!("the {kind} to {recipient} is {state} after {attempts} attempts: {cause}");
+        Some(Stuck { version: leg.version, at: "notifier", why })
+    };
+    legs.iter().find_map(of_leg)
 }

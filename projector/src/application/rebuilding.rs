@@ -219,7 +219,8 @@ impl Rebuilding {
     }
 }
 
-fn to_do(positions: &[Option<Position>], live: &[Option<Position>]) -> Option<i64> {
+/// Log positions between a build and what is read; none while some partition has not begun.
+pub(super) fn to_do(positions: &[Option<Position>], live: &[Option<Position>]) -> Option<i64> {
     let ahead = |index: usize| live.get(index).filter(|_| live.len() == positions.len()).and_then(Option::as_ref);
     let open = |(index, position): (usize, &Option<Position>)| {
         let position = position.as_ref()?;

@@ -24,7 +24,7 @@ type Statuses = BTreeMap<(Context, u32), Arc<PartitionStatus>>;
 
 /// One partition.
 pub struct PartitionStatus {
-    topic: String,
+    context: Context,
     partition: String,
     offset: AtomicI64,
     recorded_at: AtomicI64,
@@ -39,11 +39,10 @@ pub struct PartitionStatus {
 
 impl Partitions {
     /// Adds a partition that was assigned, or returns it as it is.
-    pub fn add(&self, context: Context, partition: u32, topic: &str) -> Arc<PartitionStatus> {
+    pub fn add(&self, context: Context, partition: u32) -> Arc<PartitionStatus> {
         let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            partitions.entry((context, partition)).or_insert_with(|| Arc::new(PartitionStatus::new(topic, partition, true))),
-        )
+        let new = || Arc::new(PartitionStatus::new(context, partition, true));
+        Arc::clone(partitions.entry((context, partition)).or_insert_with(new))
     }
 
     /// Events that the partition furthest behind has to catch up with. One that stands still does not count: it catches up
@@ -94,9 +93,9 @@ impl Partitions {
 }
 
 impl PartitionStatus {
-    fn new(topic: &str, partition: u32, is_told: bool) -> Self {
+    fn new(context: Context, partition: u32, is_told: bool) -> Self {
         Self {
-            topic: topic.to_owned(),
+            context,
             partition: partition.to_string(),
             offset: AtomicI64::new(0),
             recorded_at: AtomicI64::new(0),
@@ -111,8 +110,8 @@ impl PartitionStatus {
 
     /// Of a worker beside the one whose lag and trouble metrics and readiness tell of.
     #[must_use]
-    pub fn aside(topic: &str, partition: u32) -> Arc<Self> {
-        Arc::new(Self::new(topic, partition, false))
+    pub fn aside(context: Context, partition: u32) -> Arc<Self> {
+        Arc::new(Self::new(context, partition, false))
     }
 
     /// Says that a generation can't be fed from Kafka any more, and why; or with none that it can.
@@ -146,9 +145,8 @@ impl PartitionStatus {
         if !self.is_told {
             return;
         }
-        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
         let streams = u32::try_from(streams).map_or(f64::INFINITY, f64::from);
-        metrics::gauge!("orderflow_parked_streams", &labels).set(streams);
+        metrics::gauge!("orderflow_parked_streams", &self.labels()).set(streams);
     }
 
     /// Says why the partition stands still, or with none that it moves.
@@ -179,10 +177,10 @@ impl PartitionStatus {
         if !self.is_told {
             return;
         }
-        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
+        let labels = self.labels();
         // Exact up to 2^53.
         let events = u32::try_from(events).map_or(f64::from(u32::MAX), f64::from);
-        metrics::gauge!("orderflow_projection_lag_events", &labels).set(events);
+        metrics::gauge!("orderflow_projection_lag_records", &labels).set(events);
         metrics::gauge!("orderflow_projection_lag_seconds", &labels).set(seconds);
     }
 
@@ -190,7 +188,10 @@ impl PartitionStatus {
         if !self.is_told {
             return;
         }
-        let labels = [("topic", self.topic.clone()), ("partition", self.partition.clone())];
-        metrics::gauge!("orderflow_projection_standing", &labels).set(if stands { 1.0 } else { 0.0 });
+        metrics::gauge!("orderflow_projection_standing", &self.labels()).set(if stands { 1.0 } else { 0.0 });
+    }
+
+    fn labels(&self) -> [(&'static str, String); 2] {
+        [("context", self.context.name().to_owned()), ("partition", self.partition.clone())]
     }
 }

@@ -21,6 +21,7 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use events::{Context, StreamId};
 use rdkafka::Message;
 use read_model::{Filling, Generation, Slot, keys::Parked};
+use service_kit::trace::SpanKind;
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
@@ -41,7 +42,7 @@ use crate::{
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
-        redis::{RedisStore, SlotState},
+        redis::{FUNCTION, RedisStore, SlotState},
     },
     projections::{KeyRing, Projection, projection_of},
 };
@@ -173,7 +174,7 @@ impl<P: Projection> Worker<P> {
             generation,
             slot: Slot::new(shared.store.prefix(), generation, context, partition),
             patience: Patience::new(Arc::clone(&status), stop.clone(), span.clone()),
-            meters: Meters::new(&topic, aside_of.as_ref().map(|_| generation.number)),
+            meters: Meters::new(context, aside_of.as_ref().map(|_| generation.number)),
             cache: ViewCache::new(shared.limits.cached_views, shared.limits.cached_bytes),
             counters: CounterCache::default(),
             keys: KeyRing::default(),
@@ -297,12 +298,22 @@ impl<P: Projection> Worker<P> {
     async fn handle(&mut self, source: &Source, taken: &Taken<'_>) -> Result<(), Interrupted> {
         let started = std::time::Instant::now();
         let messages = &taken.messages;
-        let Folding { chunk, letters, duplicates } = self.fold_chunk(messages).await?;
+        let Folding { mut chunk, letters, duplicates, spans } = self.fold_chunk(messages).await?;
         let offset = messages.last().map_or(0, |message| message.offset() + 1);
-        let applied = chunk.applied();
+        let (applied, decided) = (chunk.applied(), chunk.take_decided());
+        // What fills a slot, or a generation that is not read, is news to nobody.
+        let is_news = self.aside_of.is_none() && self.goal.is_none();
         let (changes, kept) = chunk.finish(offset, self.progress)?;
         self.send(&letters).await?;
-        self.write(changes, kept).await?;
+        let mut writing = spans.part(SpanKind::Client, "FCALL");
+        writing.set("db.system.name", "redis");
+        writing.set("db.operation.name", "FCALL");
+        writing.set("db.stored_procedure.name", FUNCTION);
+        self.write(changes, kept).await.inspect_err(|_| writing.fail("interrupted", "the chunk was not written"))?;
+        drop((writing, spans));
+        if is_news {
+            self.meters.visible(&decided);
+        }
         source.store(offset);
         if taken.at_end {
             self.complete().await?;

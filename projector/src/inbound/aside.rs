@@ -89,7 +89,7 @@ impl Aside {
             source: Arc::new(source),
             aside_of: Some(first.clone()),
             start: Some(state),
-            status: PartitionStatus::aside(&self.topic, number),
+            status: PartitionStatus::aside(self.context, number),
             stop: stop.clone(),
         };
         let worker = tokio::spawn(worker::run(Arc::clone(shared), assignment));

@@ -291,7 +291,7 @@ impl Group {
             source,
             aside_of: None,
             start,
-            status: self.partitions.add(context, number, topic),
+            status: self.partitions.add(context, number),
             stop: stop.clone(),
         };
         let worker = tokio::spawn(worker::run(Arc::clone(&self.shared), assignment));

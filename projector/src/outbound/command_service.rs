@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{ExponentialBuilder, Retryable};
 use events::{Context, DataKey, RecordedEvent, StreamId};
 use futures::future::try_join_all;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -21,6 +22,9 @@ use uuid::Uuid;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before a busy service is asked again, each time twice as long and up to that much more at random; and how often.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+const BUSY_TIMES: usize = 5;
 /// What the endpoints accept.
 const PAGE: u64 = 100;
 const KEYS_A_REQUEST: usize = 1_000;
@@ -139,7 +143,7 @@ impl CommandService {
         limit: u64,
     ) -> Result<Option<Page>, CommandServiceError> {
         let url = format!("{}/v1/{context}/{stream}/events?after={after}&limit={limit}", self.bases.of(context));
-        let response = self.authorised(self.http.get(url))?.send().await?;
+        let response = self.ask(|| self.http.get(&url)).await?;
         if is_unknown_stream(&response) {
             return Ok(None);
         }
@@ -151,8 +155,9 @@ impl CommandService {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(KEYS_A_REQUEST) {
             let url = format!("{}/v1/personal-keys", self.bases.of(Context::Users));
-            let request = self.http.post(url).json(&serde_json::json!({ "ids": ids }));
-            let answer: Keys = checked(self.authorised(request)?.send().await?).await?.json().await?;
+            let body = serde_json::json!({ "ids": ids });
+            let answer = self.ask(|| self.http.post(&url).json(&body)).await?;
+            let answer: Keys = checked(answer).await?.json().await?;
             for (id, key) in answer.keys {
                 found.push((id, DataKey::from_base64(&key).map_err(|_| CommandServiceError::Key(id))?));
             }
@@ -160,8 +165,17 @@ impl CommandService {
         Ok(found)
     }
 
-    fn authorised(&self, request: RequestBuilder) -> Result<RequestBuilder, CommandServiceError> {
-        Ok(request.bearer_auth(self.token.get()?))
+    /// Asks, and asks again where a busy service has nothing to spare: what reads a whole store must not end for a moment
+    /// of that. Nothing that is asked here changes anything.
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, CommandServiceError> {
+        let token = self.token.get()?;
+        let attempt = || async {
+            let response = request().bearer_auth(&token).send().await?;
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE { checked(response).await } else { Ok(response) }
+        };
+        let pauses = ExponentialBuilder::default().with_min_delay(BUSY_PAUSE).with_max_times(BUSY_TIMES).with_jitter();
+        let is_busy = |error: &CommandServiceError| matches!(error, CommandServiceError::Refused { .. });
+        attempt.retry(pauses).when(is_busy).await
     }
 }
 
@@ -182,3 +196,6 @@ async fn checked(response: Response) -> Result<Response, CommandServiceError> {
     let detail = response.text().await.unwrap_or_default().chars().take(DETAIL).collect();
     Err(CommandServiceError::Refused { status, detail })
 }
+
+#[cfg(test)]
+mod tests;

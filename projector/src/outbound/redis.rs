@@ -24,6 +24,7 @@ use redis::{
 };
 use serde::de::DeserializeOwned;
 
+pub use call::FUNCTION;
 pub use look::Sight;
 
 use crate::{

@@ -27,7 +27,7 @@ fn duplicates_change_nothing() {
     assert_equals_fold(&world, records, &events);
     assert_eq!(projector.metric("orderflow_projection_events_total"), 200);
     assert_eq!(projector.metric("orderflow_projection_duplicates_total"), u64::try_from(records - 200).unwrap());
-    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
+    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_records") == 0);
     projector.stop();
 }
 
@@ -42,7 +42,7 @@ fn nobody_waits_for_the_end_of_a_transaction_and_an_aborted_one_doubles_nothing(
     let expected = expected(&world, &events);
     eventually("Redis holds the fold", || found(&world) == expected);
     assert_eq!(projector.metric("orderflow_projection_duplicates_total"), 60);
-    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_events") == 0);
+    eventually("no lag is reported", || projector.metric("orderflow_projection_lag_records") == 0);
 }
 
 #[test]

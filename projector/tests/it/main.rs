@@ -4,6 +4,7 @@
 
 mod compare;
 mod complete;
+mod critical_time;
 mod faults;
 mod grow;
 mod history;

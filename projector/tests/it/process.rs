@@ -115,6 +115,12 @@ impl Projector {
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
+    /// The value of one sample, given by name and labels.
+    pub(crate) fn sample(&self, series: &str) -> Option<u64> {
+        let text = self.get("/metrics")?;
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }

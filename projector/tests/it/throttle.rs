@@ -14,7 +14,7 @@ use super::{
 const UNDER_WAY: i64 = 3 * 16;
 
 fn lag(projector: &Projector) -> u64 {
-    projector.metric("orderflow_projection_lag_events")
+    projector.metric("orderflow_projection_lag_records")
 }
 
 fn done(projector: &Projector) -> i64 {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::registry::{Instance, ServiceRegistry};
 
@@ -24,7 +25,8 @@ pub struct Services {
 }
 
 /// Everybody who is there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Services")]
 pub struct Listed {
     /// Whether the registry answered. Otherwise these are those that were known last.
     pub current: bool,
@@ -33,7 +35,8 @@ pub struct Listed {
 }
 
 /// An instance, and how it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ServiceInstance")]
 pub struct Service {
     /// What the registry says of it.
     #[serde(flatten)]
@@ -43,7 +46,8 @@ pub struct Service {
 }
 
 /// What an instance says of itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InstanceHealth")]
 pub struct Health {
     /// How it is.
     pub status: Status,
@@ -55,8 +59,9 @@ pub struct Health {
 }
 
 /// How an instance is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "InstanceStatus")]
 pub enum Status {
     /// It can do its work.
     Healthy,

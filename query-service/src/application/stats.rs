@@ -9,6 +9,7 @@ use std::{
 use chrono::NaiveDate;
 use events::{Currency, ProductId};
 use read_model::stats::{DayCounter, DayField};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -22,7 +23,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 pub const MAX_TOP: usize = 100;
 
 /// Money taken and paid back in one currency, in minor units.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Revenue {
     /// Of orders that were not cancelled.
     pub gross: i64,
@@ -33,7 +34,7 @@ pub struct Revenue {
 }
 
 /// Counts of a day, or of several.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Orders placed and not cancelled.
     pub orders: i64,
@@ -48,12 +49,12 @@ pub struct Counts {
 }
 
 /// A currency as a key of JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Code(pub Currency);
 
 /// A day and its counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Day {
     /// The day, UTC.
     pub day: NaiveDate,
@@ -63,7 +64,7 @@ pub struct Day {
 }
 
 /// A product that sells well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TopProduct {
     /// The product.
     pub product_id: ProductId,
@@ -74,7 +75,7 @@ pub struct TopProduct {
 }
 
 /// The answer to a request for statistics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stats {
     /// The sum of `days`.
     pub totals: Counts,

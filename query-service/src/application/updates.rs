@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use changes::ChangeUpdates;
-pub use feed::Feed;
+pub use feed::{ChangeJson, Feed};
 pub use filter::{Filter, UnknownType};
 pub use order::{OrderPosition, OrderUpdates};
 pub use position::Positions;

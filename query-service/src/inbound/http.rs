@@ -1,6 +1,7 @@
 //! The HTTP API of the read side: one file a resource.
 
 mod freshness;
+mod openapi;
 mod orders;
 mod paging;
 mod payments;
@@ -21,6 +22,8 @@ use service_kit::{
     routes::Routes,
 };
 use uuid::Uuid;
+
+pub use openapi::ABOUT;
 
 use crate::{
     application::{reading::Sight, services::Services, stats::Statistics, updates::Feed},

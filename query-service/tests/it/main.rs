@@ -13,6 +13,7 @@ mod live;
 mod live_changes;
 mod live_faults;
 mod measure;
+mod openapi;
 mod process;
 mod rebuilding;
 mod services;

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
-use super::{ConfigError, Secret, secret_from};
+use super::{ConfigError, OtlpConfig, Secret, secret_from};
+use crate::telemetry;
 
 /// HS256 is as strong as its key: RFC 7518 asks for as many bits as the hash has.
 const MIN_JWT_SECRET: usize = 32;
@@ -52,9 +51,13 @@ pub struct CommonConfig {
     #[arg(long, env, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or `target=level` directives separated by commas.
+    /// What is logged: a level, or `target=level` directives separated by commas. `PUT /admin/log-level` changes it.
     #[arg(long, env, default_value = "info")]
     pub log_level: String,
+
+    /// Where traces and logs go.
+    #[command(flatten)]
+    pub otlp: OtlpConfig,
 
     /// Seconds for finishing what was begun after SIGTERM.
     #[arg(long, env, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -87,9 +90,10 @@ impl CommonConfig {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.jwt_secret()?;
-        if let Err(error) = EnvFilter::try_new(&self.log_level) {
+        if let Err(error) = telemetry::parse(&self.log_level) {
             return Err(ConfigError::new("LOG_LEVEL", error.to_string()));
         }
+        self.otlp.settings()?;
         if self.shutdown_delay >= self.shutdown_timeout {
             return Err(ConfigError::new("SHUTDOWN_DELAY", "must be shorter than SHUTDOWN_TIMEOUT"));
         }

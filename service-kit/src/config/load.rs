@@ -59,9 +59,12 @@ pub fn try_load<C: ServiceConfig>(
 ) -> Result<C, LoadError> {
     let args: Vec<OsString> = args.into_iter().collect();
     // The values of the environment may be secrets, and --help would print them.
-    let mut command = C::command()
-        .mut_args(|arg| arg.hide_env_values(true))
-        .mut_arg("http_addr", |arg| arg.required(false).default_value(C::DEFAULT_HTTP_ADDR));
+    let mut command = C::command().mut_args(|arg| arg.hide_env_values(true));
+    // Not that of the file that it was started from, which is another one in an image. Read once, as those below.
+    let name: &'static str = command.get_name().to_owned().leak();
+    command = command
+        .mut_arg("http_addr", |arg| arg.required(false).default_value(C::DEFAULT_HTTP_ADDR))
+        .mut_arg("otel_service_name", |arg| arg.default_value(name));
     if let Some(path) = config_file(&args).or_else(|| env("CONFIG_FILE").map(PathBuf::from)) {
         command = with_defaults_of_file(command, &path)?;
     }

@@ -22,8 +22,9 @@ pub struct RegistryConfig {
     #[arg(long, env, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub registry_ttl: u64,
 
-    /// The instances, in place of a registry: `NAME=URL,NAME=URL`, such as `command-service=http://command-service:8080`.
-    /// Empty: there is no registry.
+    /// The instances, in place of a registry: `NAME=URL,NAME=URL`, such as `command-service=http://command-service:8080`; one
+    /// that doesn't serve all contexts names its own: `command-service/orders+payments=http://orders:8080`. Empty: there is
+    /// no registry.
     #[arg(long, env)]
     pub services: Option<String>,
 

@@ -15,10 +15,11 @@ use super::{Instance, Listing, RegistryError, ServiceRegistry};
 pub struct FixedList(Vec<Instance>);
 
 impl FixedList {
-    /// Parses `NAME=URL,NAME=URL`; a name may come more than once. An error says what is wrong.
+    /// Parses `NAME=URL,NAME=URL`; a name may come more than once, and names its contexts where it doesn't serve all:
+    /// `NAME/CONTEXT+CONTEXT=URL`. An error says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(|entry| instance(entry).ok_or_else(|| format!("`{entry}` is not NAME=http://HOST:PORT"))).collect()
+        entries.map(|entry| instance(entry).ok_or_else(|| format!("`{entry}` is not NAME=http://HOST:PORT or NAME/CONTEXT+CONTEXT=http://HOST:PORT"))).collect()
     }
 }
 
@@ -30,10 +31,12 @@ impl FromIterator<Instance> for FixedList {
 
 fn instance(entry: &str) -> Option<Instance> {
     let (name, url) = entry.split_once('=')?;
+    let (name, contexts) = name.split_once('/').map_or((name, None), |(name, contexts)| (name, Some(contexts)));
+    let contexts: Vec<_> = contexts.map(|contexts| contexts.split('+').map(str::to_owned).collect()).unwrap_or_default();
     let url: Uri = url.parse().ok()?;
     // Anything behind the port would be lost: calls are made to paths from the root.
     let is_plain = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
-    if name.is_empty() || !is_plain || url.authority()?.as_str().contains('@') {
+    if name.is_empty() || contexts.iter().any(String::is_empty) || !is_plain || url.authority()?.as_str().contains('@') {
         return None;
     }
     let host = url.host()?.trim_matches(['[', ']']).to_owned();
@@ -46,7 +49,7 @@ fn instance(entry: &str) -> Option<Instance> {
         port,
         health_url: String::new(),
         version: String::new(),
-        contexts: Vec::new(),
+        contexts,
     };
     instance.health_url = format!("{}/ready", instance.base_url());
     Some(instance)

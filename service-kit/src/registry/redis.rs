@@ -147,7 +147,7 @@ impl Inner {
             watched.send_if_modified(|known| {
                 let is_news = *known != now;
                 if is_news {
-                    metrics::gauge!("orderflow_registry_instances", "name" => name.clone()).set(count(now.len()));
+                    metrics::gauge!("orderflow_registry_instances", "service" => name.clone()).set(count(now.len()));
                     *known = now;
                 }
                 is_news

@@ -89,7 +89,12 @@ async fn a_fixed_list_has_what_it_was_given() {
     assert_eq!((watched.len(), &*watched[0].health_url), (1, "http://b:80/ready"));
     assert!(list.discover("c").await.is_empty());
     assert!(list.heartbeat_every().is_none());
-    for bad in ["a", "=http://a", "a=https://a", "a=http://a/path", "a=http://u:p@a", "a=http://a?b"] {
+    let apart = FixedList::parse("c/orders+payments=http://o:1,c/users=http://u:1").unwrap().discover("c").await;
+    for (context, hosts) in [("payments", &["o"][..]), ("users", &["u"]), ("products", &[])] {
+        let serving = apart.iter().filter(|instance| instance.serves(context)).map(|instance| instance.host.as_str());
+        assert!(serving.eq(hosts.iter().copied()), "{context}");
+    }
+    for bad in ["a", "a/=http://a", "a/b+=http://a", "/b=http://a", "=http://a", "a=https://a", "a=http://a/path", "a=http://u:p@a", "a=http://a?b"] {
         assert!(FixedList::parse(bad).is_err(), "{bad}");
     }
     assert!(FixedList::parse("").unwrap().list().await.instances.is_empty());

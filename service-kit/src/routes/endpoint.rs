@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 use super::exchange::{Exchange, Recorder};
 use crate::auth::{Principal, Role, Verifier};
 use crate::problem::Problem;
+use crate::trace;
 
 /// Who may pass.
 pub(super) struct Guard {
@@ -89,8 +90,8 @@ impl Service<Request> for EndpointService {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let exchange = Exchange::begin(request.headers());
         let shared = Arc::clone(&self.shared);
+        let exchange = Exchange::begin(&request, &shared.recorder);
         match shared.guard.as_ref().map(|guard| guard.admit(request.headers())).transpose() {
             Ok(Some(principal)) => {
                 request.extensions_mut().insert(principal);
@@ -105,7 +106,8 @@ impl Service<Request> for EndpointService {
         // is with any task that panics; without this the connection would break instead.
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
-            let response = match answer.await {
+            let answer = if trace::is_on() { trace::scope(exchange.trace(), answer).await } else { answer.await };
+            let response = match answer {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
                 Err(panic) => Problem::internal(message_of(&*panic)).into_response(),

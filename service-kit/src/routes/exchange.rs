@@ -3,17 +3,24 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use metrics::{Counter, Histogram};
 
 use crate::problem::Cause;
-use crate::trace::TraceContext;
+use crate::trace::{Span, TraceContext};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A caller's request id is taken over up to this length.
 const MAX_REQUEST_ID: usize = 128;
+
+/// Asked by machines every few seconds: spans about that would hide the others.
+const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];
+
+/// The path of what no route is for.
+pub(super) const UNMATCHED: &str = "unmatched";
 
 /// While a dependency is down every request fails alike: one line in this time says it.
 const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,10 +28,15 @@ const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
 /// The statuses that are answered so often that their counters are kept at hand.
 const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 500, 503, 504];
 
+/// Those that say that we have failed. They are counted from 0.
+const FAILURES: [u16; 3] = [500, 503, 504];
+
 /// The metrics of one endpoint. Handles are looked up once: a look-up hashes and allocates labels.
 pub(super) struct Recorder {
     method: String,
     path: &'static str,
+    /// What its spans are called; none, if it has none.
+    span: Option<String>,
     seconds: Histogram,
     requests: [OnceLock<Counter>; STATUSES.len()],
     outage: Mutex<Outage>,
@@ -39,19 +51,25 @@ struct Outage {
 
 impl Recorder {
     pub(super) fn new(method: &str, path: &'static str) -> Self {
-        Self {
+        let recorder = Self {
             method: method.to_owned(),
             path,
+            span: (path != UNMATCHED && !PROBES.contains(&path)).then(|| format!("{method} {path}")),
             seconds: metrics::histogram!(
-                "orderflow_http_request_seconds", "method" => method.to_owned(), "path" => path),
+                "orderflow_http_request_duration_seconds", "method" => method.to_owned(), "route" => path),
             requests: std::array::from_fn(|_| OnceLock::new()),
             outage: Mutex::default(),
+        };
+        // A counter that appears with its first failure looks to Prometheus as if it had never risen.
+        for (slot, _) in STATUSES.iter().enumerate().filter(|(_, status)| FAILURES.contains(status)) {
+            recorder.requests[slot].get_or_init(|| recorder.counter(STATUSES[slot]));
         }
+        recorder
     }
 
     fn count(&self, status: u16) {
         match STATUSES.iter().position(|known| *known == status) {
-            // Made on first use, so that /metrics does not list what never happened.
+            // Made on first use, so that /metrics does not list what never happened; but for failures, see `new`.
             Some(slot) => self.requests[slot].get_or_init(|| self.counter(status)).increment(1),
             None => self.counter(status).increment(1),
         }
@@ -71,7 +89,7 @@ impl Recorder {
     fn counter(&self, status: u16) -> Counter {
         let (method, status) = (self.method.clone(), status.to_string());
         metrics::counter!(
-            "orderflow_http_requests_total", "method" => method, "path" => self.path, "status" => status)
+            "orderflow_http_requests_total", "method" => method, "route" => self.path, "status" => status)
     }
 }
 
@@ -82,19 +100,28 @@ const SHORT_BODY: u64 = 8 << 10;
 pub(super) struct Exchange {
     started: Instant,
     trace: TraceContext,
+    span: Span,
     request_id: HeaderValue,
     has_long_body: bool,
 }
 
 impl Exchange {
     /// The caller's request id is kept if it is a plain one; otherwise the trace's id serves.
-    pub(super) fn begin(headers: &HeaderMap) -> Self {
-        let trace = TraceContext::from_headers(headers);
+    pub(super) fn begin(request: &Request, recorder: &Recorder) -> Self {
+        let headers = request.headers();
+        let (trace, caller) = TraceContext::of_request(headers);
+        let mut span = match &recorder.span {
+            Some(name) => Span::server(trace, caller, || name.clone()),
+            None => Span::none(),
+        };
+        if span.is_recorded() {
+            span.set("url.path", request.uri().path().to_owned());
+        }
         let given = headers.get(REQUEST_ID).filter(|value| {
             !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
         });
         let request_id = given.cloned().unwrap_or_else(|| trace.trace_id_header());
-        Self { started: Instant::now(), trace, request_id, has_long_body: has_long_body(headers) }
+        Self { started: Instant::now(), trace, span, request_id, has_long_body: has_long_body(headers) }
     }
 
     pub(super) fn trace(&self) -> TraceContext {
@@ -102,17 +129,21 @@ impl Exchange {
     }
 
     /// Counts, logs and labels the answer.
-    pub(super) fn end(self, recorder: &Recorder, mut response: Response) -> Response {
+    pub(super) fn end(mut self, recorder: &Recorder, mut response: Response) -> Response {
         let (status, elapsed) = (response.status().as_u16(), self.started.elapsed().as_secs_f64());
         recorder.seconds.record(elapsed);
         recorder.count(status);
-        match response.extensions_mut().remove() {
-            Some(Cause(cause)) => self.log_failure(recorder, status, &cause),
+        let cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
+        self.end_span(recorder, status, cause.as_deref());
+        match cause {
+            Some(cause) => self.log_failure(recorder, status, &cause),
             None => tracing::debug!(
                 http.method = recorder.method,
                 http.path = recorder.path,
                 http.status = status,
                 request.id = self.request_id(),
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 duration_ms = elapsed * 1e3,
                 "request"
             ),
@@ -126,8 +157,23 @@ impl Exchange {
         response
     }
 
+    /// By the semantic conventions for HTTP servers.
+    fn end_span(&mut self, recorder: &Recorder, status: u16, cause: Option<&str>) {
+        let mut span = std::mem::take(&mut self.span);
+        if !span.is_recorded() {
+            return;
+        }
+        span.set("http.request.method", recorder.method.clone());
+        span.set("http.route", recorder.path);
+        span.set("http.response.status_code", i64::from(status));
+        span.set("orderflow.request.id", self.request_id().to_owned());
+        if status >= 500 {
+            span.fail(status.to_string(), cause.unwrap_or_default());
+        }
+    }
+
     fn log_failure(&self, recorder: &Recorder, status: u16, cause: &str) {
-        let (method, path, id, trace) = (&*recorder.method, recorder.path, self.request_id(), self.trace.trace_id());
+        let (method, path, id) = (&*recorder.method, recorder.path, self.request_id());
         match status {
             503 | 504 => {
                 if let Some(unlogged) = recorder.may_log_outage() {
@@ -136,7 +182,8 @@ impl Exchange {
                         http.path = path,
                         http.status = status,
                         request.id = id,
-                        trace.id = trace,
+                        trace.id = self.trace.trace_id(),
+                        span.id = self.trace.span_id(),
                         cause,
                         unlogged,
                         "request failed"
@@ -148,7 +195,8 @@ impl Exchange {
                 http.path = path,
                 http.status = status,
                 request.id = id,
-                trace.id = trace,
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 cause,
                 "request failed"
             ),
@@ -157,7 +205,8 @@ impl Exchange {
                 http.path = path,
                 http.status = status,
                 request.id = id,
-                trace.id = trace,
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
                 cause,
                 "request refused"
             ),

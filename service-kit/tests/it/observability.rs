@@ -71,10 +71,10 @@ async fn requests_are_counted_by_their_route_and_never_by_their_path() {
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     let text = response.text().await.unwrap();
     for line in [
-        r#"orderflow_http_requests_total{method="GET",path="/counted/{id}",status="401"} 2"#,
-        r#"orderflow_http_request_seconds_bucket{method="GET",path="/counted/{id}",le="0.0005"}"#,
-        r#"orderflow_http_request_seconds_count{method="GET",path="/counted/{id}"} 2"#,
-        r#"path="unmatched",status="404"}"#,
+        r#"orderflow_http_requests_total{method="GET",route="/counted/{id}",status="401"} 2"#,
+        r#"orderflow_http_request_duration_seconds_bucket{method="GET",route="/counted/{id}",le="0.0005"}"#,
+        r#"orderflow_http_request_duration_seconds_count{method="GET",route="/counted/{id}"} 2"#,
+        r#"route="unmatched",status="404"}"#,
         "orderflow_http_connections ",
     ] {
         assert!(text.contains(line), "{line} in {text}");

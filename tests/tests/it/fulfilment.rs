@@ -1,7 +1,8 @@
 //! Orders fulfil themselves: the saga as a process, between the write side and a payment provider.
 
 mod endings;
+mod gaps;
 mod kills;
 mod life;
 mod operators;
-mod shop;
+pub(crate) mod shop;

@@ -81,6 +81,6 @@ async fn many_clients_and_two_of_everything_agree() {
         assert!(refusals.contains_key(&status), "the load also tries what is refused with {status}: {refusals:?}");
     }
     // Lag is told in events and seconds.
-    let lag = stack.metric(&stack.projectors[0].url(), "orderflow_projection_lag_events").await;
+    let lag = stack.metric(&stack.projectors[0].url(), "orderflow_projection_lag_records").await;
     assert!(lag < 1.0, "nothing is left to be projected: {lag}");
 }

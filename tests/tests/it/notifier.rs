@@ -1,6 +1,6 @@
 //! What the notifier promises: what follows from an event is sent once, whatever is killed, replayed or dead.
 
-mod receiver;
+pub(crate) mod receiver;
 mod smtp;
 mod world;
 
@@ -17,6 +17,7 @@ use system_tests::{
 };
 use uuid::Uuid;
 
+use crate::verify;
 use receiver::Receiver;
 use world::{PATIENCE, World};
 
@@ -140,6 +141,43 @@ async fn check_messages(world: &World) {
     let messages = sent["messages"].as_array().unwrap();
     assert_eq!((messages.len(), &messages[0]["to"], &messages[0]["posted"]), (1, &json!(PHONE), &json!(1)), "{sent}");
     assert!(messages[0]["text"].as_str().unwrap().contains("tracking code X1"), "{sent}");
+}
+
+#[tokio::test]
+async fn a_journey_says_who_was_told_and_who_does_not_listen() {
+    let mut world = World::start("").await;
+    let (listening, deaf) = (Receiver::start(200).await, Receiver::start(500).await);
+    world.webhook(Uuid::now_v7(), &listening, &["order.*"]).await;
+    let order = world.place(json!({})).await;
+    let told = journey(&world, order, |journey| journey["events"][0]["notified"][0]["state"] == "sent").await;
+    let event = &told["events"][0];
+    let message = &event["notified"][0];
+    assert_eq!((&message["kind"], &message["attempts"]), (&json!("webhook"), &json!(1)), "{told}");
+    assert_eq!(message["message_id"], json!(listening.deliveries()[0].id));
+    assert!(event["millis"]["notify"].is_i64() && told["stuck"].is_null() && told["notifier"].is_null(), "{told}");
+
+    let endpoint = Uuid::now_v7();
+    world.webhook(endpoint, &deaf, &["order.confirmed.v1"]).await;
+    world.step(order, "confirm-order", json!({})).await;
+    let stuck = journey(&world, order, |journey| journey["stuck"]["at"] == "notifier").await;
+    assert_eq!(stuck["stuck"]["version"], 2);
+    let why = stuck["stuck"]["why"].as_str().unwrap();
+    assert!(why.contains(&endpoint.to_string()) && why.contains("it answered 500"), "{why}");
+
+    // Without a notifier the rest is told all the same.
+    world.notifier.kill();
+    let alone = journey(&world, order, |journey| journey["notifier"].is_string()).await;
+    assert!(alone["events"][1]["applied"]["at"].is_string() && alone["events"][1]["notified"].is_null(), "{alone}");
+}
+
+/// An order's journey, once it is as it should become.
+async fn journey(world: &World, order: Uuid, is_there: impl Fn(&Value) -> bool) -> Value {
+    until("the journey", PATIENCE, async || {
+        let output = verify::orderctl(&world.stack, &["journey", &order.to_string(), "--json"]).await;
+        let journey = serde_json::from_slice::<Value>(&output.stdout).ok()?;
+        is_there(&journey).then_some(journey)
+    })
+    .await
 }
 
 async fn explain(world: &World) -> Vec<Value> {

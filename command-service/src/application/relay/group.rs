@@ -9,6 +9,7 @@ use chrono::Utc;
 use events::RecordedEvent;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rdkafka::error::KafkaError;
+use service_kit::trace::{Message, Messages, Operation};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::JoinError,
@@ -139,7 +140,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let labels = [("context", self.store.context().name().to_owned()), ("group", self.group.to_string())];
         let meters = Meters {
-            published: counter!("orderflow_relay_published_total", &labels),
+            published: counter!("orderflow_relay_events_total", &labels),
             batch: histogram!("orderflow_relay_batch_size", &labels),
             lag_events: gauge!("orderflow_relay_lag_events", &labels),
             lag_seconds: gauge!("orderflow_relay_lag_seconds", &labels),
@@ -156,6 +157,9 @@ impl Relay {
                 }
                 Ok(None) => {
                     drop(turn);
+                    // Its owner tells of it.
+                    meters.lag_events.set(0);
+                    meters.lag_seconds.set(0);
                     self.health.ok();
                     Ok(STANDBY)
                 }
@@ -311,8 +315,14 @@ impl Relay {
         events: Vec<RecordedEvent>,
         after: &Cursor,
     ) -> Result<bool, RelayError> {
+        let mut sending = Messages::begin(Operation::Send, publisher.topic(), None, events.iter().map(message));
         let (publisher, after) = (Arc::clone(publisher), after.clone());
-        match tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await? {
+        let published = tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await?;
+        if let Err(error) = &published {
+            sending.fail("publish", error);
+        }
+        drop(sending);
+        match published {
             Ok(()) => Ok(true),
             Err(PublishError::Aborted(error)) => {
                 warn!(%error, "a batch was aborted and is published again");
@@ -340,6 +350,10 @@ fn next_limit(events: &[RecordedEvent], lanes: usize) -> i64 {
     let bytes: usize = events.iter().map(|event| event.data.get().len()).sum();
     let average = to_i64((bytes / events.len().max(1)).max(1) as u64);
     (BATCH_BYTES / average / to_i64(lanes.max(1) as u64)).clamp(BATCH_EVENTS.0, BATCH_EVENTS.1)
+}
+
+fn message(event: &RecordedEvent) -> Message<'_> {
+    Message { traceparent: event.traceparent.as_deref(), id: event.id.0, key: event.stream_id, offset: None }
 }
 
 fn note_age(meters: &Meters, events: &[RecordedEvent]) {

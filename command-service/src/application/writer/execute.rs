@@ -12,7 +12,7 @@ use std::{
 use chrono::{SubsecRound, Utc};
 use events::{Context, DomainEvent, StreamId};
 use lru::LruCache;
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, histogram};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
@@ -22,10 +22,12 @@ use self::storing::no_answer;
 use super::{
     Committed, OnCommit, WriterConfig,
     batch::{Basis, Outcome, Plan},
+    traced,
 };
 use crate::{
     application::{
         command::{Refusal, Submission},
+        lane::Lane,
         state::{self, LoadError, Versioned},
     },
     domain::Aggregate,
@@ -78,6 +80,8 @@ struct Meters {
     append_seconds: Histogram,
     events: Counter,
     redecided: Counter,
+    /// By lane.
+    lanes: Vec<Counter>,
 }
 
 /// Why a batch could not be brought to an end.
@@ -119,16 +123,18 @@ impl<A: Aggregate> Writer<A> {
             known_types: HashSet::new(),
             snapshots,
             meters: Meters {
-                batch_size: histogram!("orderflow_batch_size", "context" => label),
-                append_seconds: histogram!("orderflow_append_seconds", "context" => label),
-                events: counter!("orderflow_events_appended_total", "context" => label),
-                redecided: counter!("orderflow_batches_redecided_total", "context" => label),
+                batch_size: histogram!("orderflow_writer_batch_size", "context" => label),
+                append_seconds: histogram!("orderflow_writer_append_duration_seconds", "context" => label),
+                events: counter!("orderflow_writer_events_total", "context" => label),
+                redecided: counter!("orderflow_writer_batches_redecided_total", "context" => label),
+                lanes: store.lanes().all().map(|lane| lane_events(context, lane)).collect(),
             },
             store,
         }
     }
 
-    pub(super) async fn run(mut self, mailbox: &mut mpsc::Receiver<Submission<A>>) {
+    /// Runs until the mailbox is closed; `depth` is told what it holds.
+    pub(super) async fn run(mut self, mailbox: &mut mpsc::Receiver<Submission<A>>, depth: &Gauge) {
         let mut waiting = Vec::with_capacity(self.config.batch_commands);
         loop {
             let room = self.config.batch_commands.saturating_sub(waiting.len());
@@ -143,6 +149,7 @@ impl<A: Aggregate> Writer<A> {
                     waiting.push(submission);
                 }
             }
+            depth.set(u32::try_from(mailbox.len()).unwrap_or(u32::MAX));
             self.meters.batch_size.record(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
             waiting = self.batch(waiting).await;
         }
@@ -184,6 +191,7 @@ impl<A: Aggregate> Writer<A> {
             if submissions.is_empty() {
                 return Ok(Vec::new());
             }
+            traced::enter(traced::DECIDE, submissions);
             self.connect().await?;
             let gathering = self.gather(submissions, known);
             tokio::time::timeout(ANSWER, gathering).await.unwrap_or(Err(Failure::Unavailable))?;
@@ -197,7 +205,11 @@ impl<A: Aggregate> Writer<A> {
             };
             fail::fail_point!("writer-decide");
             let plan = basis.decide(submissions);
-            match self.append(&plan.append).await? {
+            traced::enter(traced::COMMIT, submissions);
+            let appending = traced::append(self.context.name(), submissions, &plan.append);
+            let appended = self.append(&plan.append).await;
+            drop(appending);
+            match appended? {
                 Some(obstacles) if obstacles.is_empty() => return Ok(self.conclude(plan, submissions, known)),
                 Some(obstacles) => self.clear(&obstacles, &plan, submissions, known).await?,
                 // A conflict with another instance: nothing was stored.
@@ -292,7 +304,9 @@ impl<A: Aggregate> Writer<A> {
     ) -> Vec<Submission<A>> {
         self.meters.events.increment(plan.append.events() as u64);
         for (lane, head) in &plan.heads {
-            self.heads[usize::from(lane.0)] = *head;
+            let lane = usize::from(lane.0);
+            self.meters.lanes[lane].increment(head.saturating_sub(self.heads[lane]));
+            self.heads[lane] = *head;
         }
         for event_type in <A::Event as DomainEvent>::TYPES {
             if plan.append.new_types.iter().any(|stored| stored == event_type) {
@@ -312,6 +326,7 @@ impl<A: Aggregate> Writer<A> {
                 Outcome::Deferred => deferred.push(submission),
             }
         }
+        traced::enter(traced::WAIT, &mut deferred);
         for (stream, changed) in plan.staged {
             self.snapshot(stream, known.get(&stream).map_or(0, |before| before.version), &changed);
             known.insert(stream, changed);
@@ -342,6 +357,11 @@ impl<A: Aggregate> Writer<A> {
         self.heads.clear();
         self.known_types.clear();
     }
+}
+
+/// Each writer has one for every lane; those of one name are the same counter.
+fn lane_events(context: Context, lane: Lane) -> Counter {
+    counter!("orderflow_lane_events_total", "context" => context.name(), "lane" => lane.0.to_string())
 }
 
 fn refuse_all<A: Aggregate>(submissions: Vec<Submission<A>>, refusal: &Refusal) -> Vec<Submission<A>> {

@@ -5,6 +5,7 @@ use events::{
     orders::Fulfilment,
     text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What can be asked of an order.
@@ -62,7 +63,7 @@ pub enum Customer {
 }
 
 /// What an order needs to know of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// May order.
@@ -74,7 +75,7 @@ pub enum Standing {
 }
 
 /// What is known of a user who orders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Payer {
     /// How they stand.
     pub standing: Standing,
@@ -96,7 +97,7 @@ pub struct NewLine {
 }
 
 /// What an order needs to know of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProductQuote {
     /// The version of the product that the price was read at.
     pub version: u64,

@@ -8,6 +8,7 @@ use events::{
     products::AdjustmentReason,
     text::{ProductName, Sku},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// What can be asked of a product.
@@ -86,6 +87,21 @@ impl StockDelta {
     #[must_use]
     pub const fn get(self) -> i64 {
         self.0.get()
+    }
+}
+
+impl JsonSchema for StockDelta {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "StockDelta".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let most = i64::from(MAX_QUANTITY);
+        json_schema!({ "type": "integer", "minimum": -most, "maximum": most, "not": { "const": 0 } })
     }
 }
 

@@ -14,8 +14,9 @@ use axum::{
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 use service_kit::{
     auth::Principal,
     json::{MAX_BODY, parse_json, parse_json_at},
@@ -42,14 +43,21 @@ const CHUNK: usize = 16 << 10;
 /// Where a line has what the command's own endpoint takes as its body (a JSON pointer).
 const BODY_AT: &str = "/data";
 
-/// One line.
-#[derive(Deserialize)]
+/// A command in a line of its own.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Line {
+#[schemars(rename = "CommandLine")]
+pub(super) struct Line {
+    /// Its name: the `operationId` of its own endpoint.
     command: String,
+    /// The aggregate that it is for.
     id: Option<Uuid>,
+    /// As `Idempotency-Key`.
     key: Option<String>,
+    /// As `If-Match`, without quotes.
     if_match: Option<u64>,
+    /// What its own endpoint takes as body.
+    #[schemars(with = "Option<Map<String, Value>>")]
     data: Option<Box<RawValue>>,
 }
 
@@ -108,7 +116,8 @@ async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, 
         part: None,
         key: key.map_err(|detail| Problem::invalid_field("/key", detail))?,
         if_match: line.if_match,
-        trace: trace.child(),
+        // What is recorded has a span for each line, below the request's.
+        trace: if trace.is_recorded() { trace } else { trace.child() },
         admission: Admission::Wait,
         body_at: BODY_AT,
     };

@@ -14,14 +14,15 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{Context, DomainEvent};
-use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header, request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service_kit::{
     auth::{Principal, Role},
     json::{Json, Path},
     problem::Problem,
     routes::Routes,
-    trace::TraceContext,
+    trace::{Span, SpanKind, TraceContext},
 };
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ pub use self::{
     products::{AdjustStock, ChangeProduct, CommitStock, CreateProduct, DiscontinueProduct, ReleaseStock, ReserveStock},
     users::{ChangePaymentMethod, ChangeUser, DeactivateUser, RegisterUser},
 };
-use super::problems;
+use super::{openapi, problems};
 use crate::{
     application::{
         command::{Receipt, Refusal, Request},
@@ -45,16 +46,18 @@ use crate::{
 };
 
 /// The longest idempotency key, in characters.
-const MAX_KEY: usize = 128;
+pub(super) const MAX_KEY: usize = 128;
 /// How far a caller's clock may be ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 /// Set to `true` on an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A command as a caller sends it.
-pub trait CommandBody: DeserializeOwned + Serialize + Send + Sync + 'static {
+pub trait CommandBody: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static {
     /// Its name in `POST /v1/commands`.
     const NAME: &'static str;
+    /// What it does, in a sentence for those who call.
+    const SUMMARY: &'static str;
     /// Who may send it.
     const ROLES: &'static [Role];
     /// Its context, which also names the path.
@@ -123,10 +126,12 @@ pub struct Target {
     pub id: Uuid,
     /// What its writer must know.
     pub request: Request,
+    /// The command's execution, from here on.
+    pub span: Span,
 }
 
 /// The body of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Accepted {
     /// The aggregate.
     pub id: Uuid,
@@ -147,6 +152,11 @@ impl From<&Receipt> for Accepted {
 /// The endpoints.
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new().merge(users::routes()).merge(products::routes()).merge(orders::routes()).merge(payments::routes())
+}
+
+/// The endpoint of a command, with its description.
+fn endpoint<B: CommandBody>(method: Method, path: &'static str) -> Routes<Arc<Commands>> {
+    Routes::new().route(method, path, B::ROLES, command::<B>).described(openapi::command::<B>)
 }
 
 /// Authorises and submits a command. When this returns, the command has its place in the order of its stream.
@@ -174,6 +184,8 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         (true, None) => key.map_or_else(Uuid::now_v7, |key| commands.digests.derived_id(key.id)),
         (false, None) => return Err(Problem::invalid_field("/id", "is missing: the aggregate that the command is for")),
     };
+    let mut span = Span::child(&call.trace, SpanKind::Internal, || B::NAME);
+    span.set("orderflow.context", B::CONTEXT.name());
     let request = Request {
         creates: B::CREATES,
         expected: call.if_match,
@@ -181,9 +193,9 @@ pub(super) async fn execute<B: CommandBody>(commands: &Commands, call: &Call, bo
         occurred_at,
         correlation_id: trace_uuid(&call.trace),
         causation_id: None,
-        traceparent: Some(call.trace.to_string()),
+        traceparent: Some(span.context().unwrap_or(call.trace).to_string()),
     };
-    body.submit(commands, call, Target { id, request }).await
+    body.submit(commands, call, Target { id, request, span }).await
 }
 
 /// Hands a command to its writer.
@@ -194,7 +206,7 @@ async fn send<A: Aggregate>(
     command: A::Command,
 ) -> Result<Answer, Problem> {
     let writers = problems::here(writers.as_ref(), <A::Event as DomainEvent>::CONTEXT)?;
-    let submitted = writers.submit(target.id, command, target.request, call.admission).await;
+    let submitted = writers.submit(target.id, command, target.request, target.span, call.admission).await;
     submitted.map_err(|refusal| problems::refused(&refusal))
 }
 
@@ -217,7 +229,7 @@ impl<B: CommandBody> FromRequestParts<Arc<Commands>> for Room<B> {
 }
 
 /// The handler of a command's endpoint.
-pub(super) async fn command<B: CommandBody>(
+async fn command<B: CommandBody>(
     State(commands): State<Arc<Commands>>,
     principal: Principal,
     _: Room<B>,
@@ -279,10 +291,10 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 }
 
 /// A body without content of its own.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Empty {
-    /// When it happened, if not now: staff and services only.
+    /// When it happened, if not now: for staff and services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<DateTime<Utc>>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::{Json as JsonBody, extract::State};
 use events::{Context, StreamId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{json::Json, problem::Problem};
 
@@ -17,14 +18,17 @@ use crate::{
 /// Aggregates that one request may ask about.
 const MAX_IDS: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "WantedFacts")]
 pub(super) struct Wanted {
+    #[schemars(length(max = MAX_IDS))]
     ids: Vec<StreamId>,
 }
 
 /// One for each id, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Known{F}")]
 pub(super) struct Known<F> {
     facts: Vec<F>,
 }

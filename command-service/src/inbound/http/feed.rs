@@ -9,6 +9,7 @@ use axum::{
 };
 use events::{Context, RecordedEvent};
 use http::header;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{json::Query, problem::Problem};
 
@@ -23,13 +24,18 @@ const DEFAULT_LIMIT: i64 = 1_000;
 /// Events in one answer, at most.
 const MAX_LIMIT: i64 = 10_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FeedQuery {
+    /// Whose.
     context: Context,
+    /// From 0.
     lane: u16,
+    /// The seq of the last event that the caller has.
     #[serde(default)]
     after: u64,
+    /// How many events at most: 1,000 unless given.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<i64>,
 }
 
@@ -57,14 +63,14 @@ fn lines(events: &[RecordedEvent]) -> Result<Vec<u8>, Problem> {
     Ok(lines)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LanesQuery {
     context: Context,
 }
 
 /// How far each lane has come: what a reader of the feed compares itself with.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Lanes {
     context: Context,
     lanes: u16,

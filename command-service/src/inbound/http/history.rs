@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::{Json as JsonBody, extract::State};
 use chrono::{DateTime, Utc};
 use events::{Context, DomainEvent, RecordedEvent, StreamId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Principal,
@@ -27,15 +28,18 @@ const DEFAULT_LIMIT: u32 = 100;
 /// Events on one page, at most, and in one read while folding.
 const MAX_LIMIT: u32 = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
+    /// The version of the last event that the caller has.
     #[serde(default)]
     after: u64,
+    /// How many events at most: 100 unless given.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct EventsPage {
     events: Vec<RecordedEvent>,
     /// The `after` of the next page; null on the last.
@@ -67,17 +71,21 @@ pub(super) async fn events<A: Aggregate>(
     Ok(JsonBody(EventsPage { events, next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateQuery {
+    /// As it was at this version; not with `at`.
     version: Option<u64>,
+    /// As it was known at this time.
     at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StateAt")]
 pub(super) struct StateAt<A> {
     id: StreamId,
     version: u64,
+    /// As the service itself has it: for people who look into something. `status` says how it stands; the rest is no contract.
     state: A,
 }
 

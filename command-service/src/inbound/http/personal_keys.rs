@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json as JsonBody, extract::State};
 use events::Context;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{json::Json, problem::Problem};
 use uuid::Uuid;
@@ -14,14 +15,16 @@ use crate::application::commands::Commands;
 /// Keys that one request may ask for.
 const MAX_KEYS: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "WantedKeys")]
 pub(super) struct Wanted {
+    #[schemars(length(max = MAX_KEYS))]
     ids: Vec<Uuid>,
 }
 
 /// Base64 of each key; those that were destroyed or never made are absent.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Keys {
     keys: HashMap<Uuid, String>,
 }

@@ -122,6 +122,11 @@ impl Publisher {
         &self.producers[self.turn.load(Ordering::Relaxed) % self.producers.len()]
     }
 
+    /// The topic that events go to.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Publishes the events in the order given and, with them or after them, the cursor.
     pub fn publish(&self, events: &[RecordedEvent], cursor: &Cursor) -> Result<(), PublishError> {
         match self.delivery {

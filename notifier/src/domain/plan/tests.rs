@@ -88,7 +88,7 @@ fn a_refund_is_told_when_the_money_is_paid_back() {
     let effects = plan(&envelope("payment.refunded.v1"), Happened::Payment(&event), known, &[]).unwrap();
     assert_eq!(effects.iter().map(|effect| effect.kind).collect::<Vec<_>>(), [Kind::RefundedMail]);
     let note: Note = serde_json::from_str(&effects[0].payload).unwrap();
-    assert_eq!(note, Note { order_id: payment.order_id, news: News::Refunded { amount } });
+    assert_eq!(note, Note { order_id: payment.order_id, news: News::Refunded { amount }, traceparent: None });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `/v1/notifications`: how many effects there are, and what would be sent.
+//! `/v1/notifications`: how many effects there are, what became of some, and what would be sent.
 
 use std::convert::Infallible;
 
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{json::Query, problem::Problem};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{Api, problems::database};
 use crate::application::explaining::{Question, Told};
@@ -20,6 +21,9 @@ const LINES: usize = 64;
 /// Effects that are told, where the caller does not say, and at most.
 const EFFECTS: usize = 1_000;
 const MOST_EFFECTS: usize = 100_000;
+/// Events that are asked about at a time, at most, and what is told of them.
+const EVENTS: usize = 200;
+const RECEIPTS: u16 = 2_000;
 
 /// Effects by kind and state.
 pub(super) async fn summary(State(api): State<Api>) -> Result<JsonBody<Value>, Problem> {
@@ -27,6 +31,24 @@ pub(super) async fn summary(State(api): State<Api>) -> Result<JsonBody<Value>, P
     let effects: Vec<Value> =
         counts.iter().map(|(kind, state, count)| json!({"kind": kind, "state": state, "count": count})).collect();
     Ok(JsonBody(json!({ "effects": effects })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReceiptsQuery {
+    /// Ids of events, with commas between them.
+    events: String,
+}
+
+/// What became of that which follows from some events.
+pub(super) async fn receipts(State(api): State<Api>, Query(query): Query<ReceiptsQuery>) -> Result<JsonBody<Value>, Problem> {
+    let wrong = || Problem::invalid_parameter("events", format!("must be 1 to {EVENTS} ids of events, with commas between them"));
+    let events = query.events.split(',').map(str::parse::<Uuid>).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;
+    if events.len() > EVENTS {
+        return Err(wrong());
+    }
+    let receipts = api.store.receipts(&events, RECEIPTS).await.map_err(database)?;
+    Ok(JsonBody(json!({ "receipts": receipts })))
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::types::Uuid;
 
 use super::{PostgresError, PostgresStore, to_u32};
@@ -21,6 +23,29 @@ pub enum Fate {
     Skipped,
     /// It is given up.
     Failed,
+}
+
+/// What became of one effect.
+#[derive(Debug, Serialize)]
+pub struct Receipt {
+    /// The event that it follows from.
+    pub event_id: Uuid,
+    /// The message id that its recipient sees.
+    pub message_id: Uuid,
+    /// What it is.
+    pub kind: String,
+    /// An endpoint or a user.
+    pub recipient: Uuid,
+    /// `pending`, `sent`, `skipped` or `failed`.
+    pub state: String,
+    /// Times that it was taken up.
+    pub attempts: i32,
+    /// When it was settled; none while it waits.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// What the provider answered.
+    pub receipt: Option<String>,
+    /// Why it is not sent.
+    pub cause: Option<String>,
 }
 
 impl PostgresStore {
@@ -116,6 +141,18 @@ impl PostgresStore {
                FROM notifier.effects WHERE state = 'pending' GROUP BY 1"#
         );
         Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.channel, row.count, row.oldest)).collect())
+    }
+
+    /// What follows from these events, the first `most` of it in the order of being made.
+    pub async fn receipts(&self, events: &[Uuid], most: u16) -> Result<Vec<Receipt>, PostgresError> {
+        let found = sqlx::query_as!(
+            Receipt,
+            "SELECT event_id, effect_id AS message_id, kind, recipient, state, attempts, settled_at, receipt, cause
+             FROM notifier.effects WHERE event_id = ANY ($1) ORDER BY created_at, effect_id LIMIT $2",
+            events,
+            i64::from(most),
+        );
+        Ok(found.fetch_all(&self.pool).await?)
     }
 
     /// How many effects of each kind are in each state.

@@ -19,7 +19,7 @@ fn order() -> Order {
 }
 
 fn letter(news: News, name: Option<&str>) -> Letter {
-    let note = Note { order_id: OrderId(Uuid::from_u128(1)), news };
+    let note = Note { order_id: OrderId(Uuid::from_u128(1)), news, traceparent: None };
     Templates::new("Lamps & Co".to_owned()).unwrap().write(&note, &order(), name).unwrap()
 }
 

@@ -168,7 +168,7 @@ impl<P: Projection> Worker<P> {
 
     async fn fold_some(&mut self, events: &[RecordedEvent], filling: &Filling) -> Result<(), Interrupted> {
         let started = Instant::now();
-        let Folding { chunk, letters, duplicates } = self.fold_recorded(events, filling.offset).await?;
+        let Folding { chunk, letters, duplicates, .. } = self.fold_recorded(events, filling.offset).await?;
         let applied = chunk.applied();
         let (mut changes, kept) = chunk.finish(self.offset, self.progress)?;
         // Between lanes there is no order: what a stream owns for now, one of a later lane may have owned before it, and would

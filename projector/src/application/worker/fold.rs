@@ -9,6 +9,7 @@ use rdkafka::{
     Message,
     message::{BorrowedMessage, Headers},
 };
+use service_kit::trace::{self, Messages, Operation};
 use uuid::Uuid;
 
 use super::{Interrupted, Worker};
@@ -30,6 +31,8 @@ pub(super) struct Folding<P: Projection> {
     pub(super) chunk: Chunk<P>,
     pub(super) letters: Vec<DeadLetter>,
     pub(super) duplicates: u64,
+    /// Ends when the chunk was written, or was not.
+    pub(super) spans: Messages,
 }
 
 /// A record whose headers were read.
@@ -77,8 +80,9 @@ impl<P: Projection> Worker<P> {
         let (foreign, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| record.stream().is_some_and(|stream| self.is_elsewhere(stream)));
         self.hand_over(foreign.iter().filter_map(Record::stream).collect()).await?;
-        let mut folding =
-            Folding { chunk: self.bring(records.iter().filter_map(Record::stream)).await?, letters: Vec::new(), duplicates: 0 };
+        let spans = self.spans(&records);
+        let chunk = self.bring(records.iter().filter_map(Record::stream)).await?;
+        let mut folding = Folding { chunk, letters: Vec::new(), duplicates: 0, spans };
         if let Handling::Park(attempts) = self.wary.handling {
             self.park_unread(&mut folding, &records, attempts);
             return Ok(folding);
@@ -109,7 +113,8 @@ impl<P: Projection> Worker<P> {
         let decode = |recorded: &RecordedEvent| P::Event::decode(&recorded.event_type, recorded.data.get().as_bytes());
         let is_deadly = self.wary.handling != Handling::Usual;
         let decoded: Vec<_> = events.iter().map(|recorded| (is_new(recorded) && !is_deadly).then(|| decode(recorded))).collect();
-        let mut folding = Folding { chunk, letters: Vec::new(), duplicates: 0 };
+        // What comes from the store is old, as a rule, and its traces are told to their end.
+        let mut folding = Folding { chunk, letters: Vec::new(), duplicates: 0, spans: Messages::default() };
         self.fetch_keys(wanted::<P>(decoded.iter().flatten().flatten())).await?;
         for (recorded, event) in events.iter().zip(decoded) {
             let (envelope, origin) = (recorded.envelope(), Origin::Store(recorded, offset));
@@ -124,6 +129,19 @@ impl<P: Projection> Worker<P> {
             }
         }
         Ok(folding)
+    }
+
+    /// The spans of a chunk. A worker beside the first has none: the first has told of the same, perhaps long ago.
+    fn spans(&self, records: &[Record<'_>]) -> Messages {
+        if self.aside_of.is_some() {
+            return Messages::default();
+        }
+        let messages = records.iter().filter_map(|record| {
+            let envelope = record.envelope.as_ref().ok()?;
+            let (traceparent, offset) = (envelope.traceparent.as_deref(), Some(record.message.offset()));
+            Some(trace::Message { traceparent, id: envelope.id.0, key: envelope.stream_id, offset })
+        });
+        Messages::begin(Operation::Process, &self.topic, Some(self.partition), messages)
     }
 
     /// Parks records that end the process when they are handled.

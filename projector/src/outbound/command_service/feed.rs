@@ -14,7 +14,7 @@ impl CommandService {
     /// The `seq` of each lane's last event, by lane.
     pub async fn lanes(&self, context: Context) -> Result<Vec<u64>, CommandServiceError> {
         let url = format!("{}/v1/lanes?context={context}", self.bases.of(context));
-        let lanes: Lanes = checked(self.authorised(self.http.get(url))?.send().await?).await?.json().await?;
+        let lanes: Lanes = checked(self.ask(|| self.http.get(&url)).await?).await?.json().await?;
         Ok(lanes.heads)
     }
 
@@ -27,7 +27,7 @@ impl CommandService {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, CommandServiceError> {
         let url = format!("{}/v1/feed?context={context}&lane={lane}&after={after}&limit={limit}", self.bases.of(context));
-        let lines = checked(self.authorised(self.http.get(url))?.send().await?).await?.bytes().await?;
+        let lines = checked(self.ask(|| self.http.get(&url)).await?).await?.bytes().await?;
         let lines = serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>();
         lines.map_err(CommandServiceError::Feed)
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The function's name; rises with any change of `apply.lua`, so that old and new processes can run side by side.
-const FUNCTION: &str = "orderflow_apply_4";
+pub const FUNCTION: &str = "orderflow_apply_4";
 
 /// Items of one operation, even because some are pairs. Lua's stack holds 8,000 values, and an item becomes two at most.
 const ITEMS: usize = 2_000;

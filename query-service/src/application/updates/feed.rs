@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use events::{Context, StreamId};
 use read_model::{Generation, keys::Change};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -275,11 +276,15 @@ pub(super) fn logs_of(context: Context, generation: Generation) -> impl Iterator
     (0..generation.partitions).map(move |partition| Log { context, generation, partition })
 }
 
-#[derive(Serialize)]
-struct ChangeJson<'a> {
+/// The data of a change.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
+pub struct ChangeJson<'a> {
     context: Context,
     id: StreamId,
+    /// The version that the event made.
     version: u64,
+    /// The type of the event, such as `order.placed.v1`.
     #[serde(rename = "type")]
     event_type: &'a str,
 }

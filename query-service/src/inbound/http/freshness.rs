@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::{HeaderValue, header, request::Parts};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{json::Query, problem::Problem};
 
@@ -16,9 +17,10 @@ pub(super) struct Wanted {
     known: Option<HeaderValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
+    /// The version that the view must have at least.
     min_version: Option<u64>,
 }
 

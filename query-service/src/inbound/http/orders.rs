@@ -4,6 +4,7 @@ use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
 use read_model::OrderStatus;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     auth::Principal,
@@ -13,7 +14,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, freshness::Wanted, is_shop, owned_by_or_shop, paging, respond};
+use super::{ALL, Api, freshness::Wanted, is_shop, openapi, owned_by_or_shop, paging, respond};
 use crate::application::{
     QueryError,
     lists::{self, Listing},
@@ -21,12 +22,13 @@ use crate::application::{
 };
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/orders/{id}", ALL, order).route(Method::GET, "/v1/orders", ALL, orders).route(
-        Method::GET,
-        "/v1/users/{id}/orders",
-        ALL,
-        orders_of,
-    )
+    Routes::new()
+        .route(Method::GET, "/v1/orders/{id}", ALL, order)
+        .described(openapi::order)
+        .route(Method::GET, "/v1/orders", ALL, orders)
+        .described(openapi::orders)
+        .route(Method::GET, "/v1/users/{id}/orders", ALL, orders_of)
+        .described(openapi::orders_of_user)
 }
 
 async fn order(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
@@ -38,12 +40,17 @@ async fn order(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, 
     respond::view(outcome, wanted)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OrdersQuery {
+pub(super) struct OrdersQuery {
+    /// Whose.
     user: Option<Uuid>,
+    /// Which stand so.
     status: Option<OrderStatus>,
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How many at most: 50 unless given.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u16>,
 }
 
@@ -63,11 +70,15 @@ async fn orders(State(api): State<Api>, caller: Principal, Query(query): Query<O
     Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OrdersOfQuery {
+pub(super) struct OrdersOfQuery {
+    /// Which stand so.
     status: Option<OrderStatus>,
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How many at most: 50 unless given.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u16>,
 }
 

@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     auth::Principal,
@@ -12,19 +13,18 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, freshness::Wanted, is_shop, owned_by_or_shop, paging, respond};
+use super::{ALL, Api, freshness::Wanted, is_shop, openapi, owned_by_or_shop, paging, respond};
 use crate::application::{
     lists::{self, Listing},
     reading,
 };
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/payments/{id}", ALL, payment).route(
-        Method::GET,
-        "/v1/orders/{id}/payments",
-        ALL,
-        payments_of,
-    )
+    Routes::new()
+        .route(Method::GET, "/v1/payments/{id}", ALL, payment)
+        .described(openapi::payment)
+        .route(Method::GET, "/v1/orders/{id}/payments", ALL, payments_of)
+        .described(openapi::payments_of_order)
 }
 
 async fn payment(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
@@ -36,10 +36,13 @@ async fn payment(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>
     respond::view(outcome, wanted)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PaymentsOfQuery {
+pub(super) struct PaymentsOfQuery {
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How many at most: 50 unless given.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u16>,
 }
 

@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     json::{Path, Query},
@@ -11,14 +12,18 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, freshness::Wanted, paging, respond};
+use super::{ALL, Api, freshness::Wanted, openapi, paging, respond};
 use crate::application::{
     lists::{self, Listing},
     reading,
 };
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/products/{id}", ALL, product).route(Method::GET, "/v1/products", ALL, products)
+    Routes::new()
+        .route(Method::GET, "/v1/products/{id}", ALL, product)
+        .described(openapi::product)
+        .route(Method::GET, "/v1/products", ALL, products)
+        .described(openapi::products)
 }
 
 /// The catalogue is everyone's.
@@ -30,12 +35,17 @@ async fn product(State(api): State<Api>, Path(id): Path<Uuid>, wanted: Wanted) -
     respond::view(outcome, wanted)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ProductsQuery {
+pub(super) struct ProductsQuery {
+    /// What their names begin with, in any case of letters.
     prefix: Option<String>,
+    /// Only those that can be ordered and of which no more pieces are available, the scarcest first; not with `prefix`.
     low_stock: Option<i64>,
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How many at most: 50 unless given.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u16>,
 }
 

@@ -4,10 +4,10 @@ use axum::{extract::State, response::Response};
 use http::Method;
 use service_kit::{problem::Problem, routes::Routes};
 
-use super::{Api, SHOP, respond};
+use super::{Api, SHOP, openapi, respond};
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/services", SHOP, services)
+    Routes::new().route(Method::GET, "/v1/services", SHOP, services).described(openapi::services)
 }
 
 /// Every instance that is known, with its health as it is now.

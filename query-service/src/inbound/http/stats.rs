@@ -3,24 +3,29 @@
 use axum::{extract::State, response::Response};
 use chrono::NaiveDate;
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{json::Query, problem::Problem, routes::Routes};
 
-use super::{Api, SHOP, respond};
+use super::{Api, SHOP, openapi, respond};
 use crate::application::stats::MAX_TOP;
 
 /// Top products where nothing is said.
 const DEFAULT_TOP: usize = 10;
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/stats", SHOP, stats)
+    Routes::new().route(Method::GET, "/v1/stats", SHOP, stats).described(openapi::stats)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct StatsQuery {
+pub(super) struct StatsQuery {
+    /// The first day, UTC.
     from: Option<NaiveDate>,
+    /// The last day, UTC.
     to: Option<NaiveDate>,
+    /// How many of the products that sell best: 10 unless given.
+    #[schemars(range(max = 100))]
     top: Option<usize>,
 }
 

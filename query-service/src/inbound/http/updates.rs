@@ -2,6 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, Method};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     auth::Principal,
@@ -11,11 +12,15 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, SHOP, owned_by_or_shop, sse};
+use super::{ALL, Api, SHOP, openapi, owned_by_or_shop, sse};
 use crate::application::updates::{ChangeUpdates, Filter, OrderPosition, OrderUpdates, Positions};
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/orders/{id}/updates", ALL, of_order).route(Method::GET, "/v1/updates", SHOP, changes)
+    Routes::new()
+        .route(Method::GET, "/v1/orders/{id}/updates", ALL, of_order)
+        .described(openapi::order_updates)
+        .route(Method::GET, "/v1/updates", SHOP, changes)
+        .described(openapi::updates)
 }
 
 /// The order as it is, and then as it becomes.
@@ -32,9 +37,10 @@ async fn of_order(
     Ok(sse::response(place, updates))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ChangesQuery {
+pub(super) struct ChangesQuery {
+    /// Event types, separated by commas: such as `order.placed`, `order.placed.v1`, or `order.*`; all unless given.
     types: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use events::{Context, text::Email};
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     auth::Principal,
@@ -12,11 +13,15 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, SHOP, freshness::Wanted, owned_by_or_shop, respond};
+use super::{ALL, Api, SHOP, freshness::Wanted, openapi, owned_by_or_shop, respond};
 use crate::application::{lists, reading};
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/users/{id}", ALL, user).route(Method::GET, "/v1/users", SHOP, users)
+    Routes::new()
+        .route(Method::GET, "/v1/users/{id}", ALL, user)
+        .described(openapi::user)
+        .route(Method::GET, "/v1/users", SHOP, users)
+        .described(openapi::users)
 }
 
 async fn user(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
@@ -28,9 +33,11 @@ async fn user(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, w
     respond::view(outcome, wanted)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UsersQuery {
+pub(super) struct UsersQuery {
+    /// The address, in any case of letters. Users are not listed without it.
+    #[schemars(required, length(max = 254))]
     email: Option<String>,
 }
 

@@ -57,6 +57,8 @@ fn load_file(text: &str, args: &[&str]) -> Result<Config, LoadError> {
 fn a_service_has_its_own_default_address() {
     let config = load_with(&["--brokers", "b"]).unwrap();
     assert_eq!(config.common.http_addr.to_string(), "127.0.0.1:8080");
+    // And its own name, whatever the file is called that it was started from.
+    assert_eq!(config.common.otlp.otel_service_name, "service-kit");
     assert_eq!((config.common.log_format, config.common.shutdown_timeout), (LogFormat::Json, 10));
 }
 
@@ -151,6 +153,9 @@ fn validation_names_the_setting() {
         (&["--jwt-secret-file", "/nonexistent"], "JWT_SECRET_FILE"),
         (&["--jwt-secret", SECRET, "--jwt-secret-file", "/nonexistent"], "JWT_SECRET"),
         (&["--jwt-secret", SECRET, "--log-level", "a=b=c"], "LOG_LEVEL"),
+        (&["--jwt-secret", SECRET, "--log-level", "loud"], "LOG_LEVEL"),
+        (&["--jwt-secret", SECRET, "--otel-exporter-otlp-endpoint", "https://x"], "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (&["--jwt-secret", SECRET, "--otel-traces-sampler-arg", "1.5"], "OTEL_TRACES_SAMPLER_ARG"),
         (&["--jwt-secret", SECRET, "--shutdown-delay", "10"], "SHUTDOWN_DELAY"),
     ] {
         assert_eq!(common(args).validate().unwrap_err().setting(), setting, "{args:?}");

@@ -26,33 +26,33 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a piece of anything costs, in pence.
-pub(super) const PRICE: u64 = 250;
+pub(crate) const PRICE: u64 = 250;
 
 /// A shop whose orders fulfil themselves.
-pub(super) struct Shop {
-    pub(super) stack: Stack,
-    pub(super) client: Client,
+pub(crate) struct Shop {
+    pub(crate) stack: Stack,
+    pub(crate) client: Client,
     http: reqwest::Client,
 }
 
 /// A stack with one of each.
-pub(super) fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     Plan { fulfilments: 1, ..Plan::default() }
 }
 
 /// A line of an order.
-pub(super) fn line(product: Uuid, quantity: u32) -> Value {
+pub(crate) fn line(product: Uuid, quantity: u32) -> Value {
     json!({"product_id": product, "quantity": quantity})
 }
 
 impl Shop {
-    pub(super) async fn open(plan: Plan) -> Self {
+    pub(crate) async fn open(plan: Plan) -> Self {
         let stack = Stack::start(plan).await;
         Self { client: stack.client(), stack, http: reqwest::Client::new() }
     }
 
     /// Somebody who pays by this method: what the sandbox makes of it is in its README.
-    pub(super) async fn user(&self, method: &str) -> Uuid {
+    pub(crate) async fn user(&self, method: &str) -> Uuid {
         let user = Uuid::now_v7();
         let email = format!("{}@example.org", user.simple());
         self.done(Users, "register-user", user, json!({"name": "Ann", "email": email})).await;
@@ -60,7 +60,7 @@ impl Shop {
         user
     }
 
-    pub(super) async fn product(&self, stock: i64) -> Uuid {
+    pub(crate) async fn product(&self, stock: i64) -> Uuid {
         let product = Uuid::now_v7();
         let price = json!({"minor": PRICE, "currency": "GBP"});
         let body = json!({"sku": product.simple().to_string(), "name": "Lantern", "price": price});
@@ -70,32 +70,32 @@ impl Shop {
     }
 
     /// An order of a user, or of a guest.
-    pub(super) async fn place(&self, user: Option<Uuid>, lines: &[Value]) -> Uuid {
+    pub(crate) async fn place(&self, user: Option<Uuid>, lines: &[Value]) -> Uuid {
         let order = Uuid::now_v7();
         self.done(Orders, "place-order", order, json!({"user_id": user, "lines": lines})).await;
         order
     }
 
-    pub(super) async fn done(&self, context: Context, name: &'static str, id: Uuid, body: Value) {
+    pub(crate) async fn done(&self, context: Context, name: &'static str, id: Uuid, body: Value) {
         self.client.send(&Command::new(context, name, id, body)).await.accepted();
     }
 
-    pub(super) async fn send(&self, name: &'static str, order: Uuid, body: Value) -> Answer {
+    pub(crate) async fn send(&self, name: &'static str, order: Uuid, body: Value) -> Answer {
         self.client.send(&Command::new(Orders, name, order, body)).await
     }
 
     /// Cancels an order as whoever placed it would.
-    pub(super) async fn cancel(&self, order: Uuid) -> Answer {
+    pub(crate) async fn cancel(&self, order: Uuid) -> Answer {
         self.send("cancel-order", order, json!({"reason": "changed my mind"})).await
     }
 
     /// The order's saga, once there is one in this stage.
-    pub(super) async fn until_stage(&self, order: Uuid, stages: &[&str]) -> Value {
+    pub(crate) async fn until_stage(&self, order: Uuid, stages: &[&str]) -> Value {
         self.until_saga(order, &stages.join(" or "), |saga| stages.iter().any(|stage| saga["stage"] == *stage)).await
     }
 
     /// The order's saga, once it is like that.
-    pub(super) async fn until_saga(&self, order: Uuid, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until_saga(&self, order: Uuid, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         until(&format!("the saga of {order} is {what}"), PATIENCE, async || {
             let path = format!("/v1/sagas/{order}");
             let (status, saga) = self.ask(Method::GET, &path, &token(), None).await?;
@@ -105,7 +105,7 @@ impl Shop {
     }
 
     /// What a fulfilment service answers; none when it does not.
-    pub(super) async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Option<(StatusCode, Value)> {
+    pub(crate) async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Option<(StatusCode, Value)> {
         for fulfilment in &self.stack.fulfilments {
             let mut request = self.http.request(method.clone(), format!("{}{path}", fulfilment.url())).bearer_auth(token);
             if let Some(body) = &body {
@@ -119,7 +119,7 @@ impl Shop {
     }
 
     /// An aggregate's state, from the write side.
-    pub(super) async fn state(&self, context: Context, id: Uuid) -> Value {
+    pub(crate) async fn state(&self, context: Context, id: Uuid) -> Value {
         until(&format!("{context} {id}"), PATIENCE, async || {
             let response = self.client.asking(&format!("/v1/{context}/{id}/state")).send().await.ok()?;
             if !response.status().is_success() {
@@ -131,13 +131,13 @@ impl Shop {
     }
 
     /// On hand, and set aside.
-    pub(super) async fn stock(&self, product: Uuid) -> (u64, u64) {
+    pub(crate) async fn stock(&self, product: Uuid) -> (u64, u64) {
         let stock = &self.state(Products, product).await["stock"];
         (stock["on_hand"].as_u64().unwrap(), stock["reserved"].as_u64().unwrap())
     }
 
     /// Where the order is, and why it was cancelled if it was.
-    pub(super) async fn order(&self, order: Uuid) -> (String, Option<String>) {
+    pub(crate) async fn order(&self, order: Uuid) -> (String, Option<String>) {
         let status = self.state(Orders, order).await["status"].as_str().unwrap().to_owned();
         let response = self.client.asking(&format!("/v1/orders/{order}/events")).send().await.unwrap();
         let history: Value = response.json().await.unwrap();
@@ -147,7 +147,7 @@ impl Shop {
     }
 
     /// The payment provider's own book.
-    pub(super) async fn book(&self) -> Value {
+    pub(crate) async fn book(&self) -> Value {
         let sandbox = self.stack.sandbox.as_ref().unwrap();
         let response = self.http.get(format!("{}/v1/book", sandbox.url())).bearer_auth(token()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -155,14 +155,14 @@ impl Shop {
     }
 
     /// What the provider has taken and not paid back, and what it holds.
-    pub(super) async fn money(&self) -> (u64, u64) {
+    pub(crate) async fn money(&self) -> (u64, u64) {
         let totals = self.book().await["totals"]["GBP"].take();
         let number = |name: &str| totals[name].as_u64().unwrap_or_default();
         (number("charged"), number("held"))
     }
 
     /// Runs `orderctl saga`: what it says, and whether it was content.
-    pub(super) async fn orderctl(&self, arguments: &[&str]) -> (String, bool) {
+    pub(crate) async fn orderctl(&self, arguments: &[&str]) -> (String, bool) {
         let mut orderctl = Program::new(program("orderctl"));
         let url = self.stack.fulfilments[0].url();
         orderctl.arg("saga").args(arguments).env("FULFILMENT_URL", url).env("JWT_SECRET", JWT_SECRET);
@@ -172,6 +172,6 @@ impl Shop {
 }
 
 /// The token of a customer.
-pub(super) fn customer(user: Uuid) -> String {
+pub(crate) fn customer(user: Uuid) -> String {
     mint(&Secret::new(JWT_SECRET), &user.to_string(), &[Role::Customer], Duration::from_secs(3_600)).unwrap()
 }

@@ -18,6 +18,7 @@ const KEY: [u8; 32] = [42; 32];
 pub(crate) struct Delivery {
     pub(crate) id: String,
     pub(crate) is_signed: bool,
+    pub(crate) traceparent: String,
     pub(crate) body: Value,
 }
 
@@ -77,7 +78,8 @@ async fn receive(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) 
     mac.update(&body);
     let given = signature.strip_prefix("v1,").and_then(|signature| BASE64.decode(signature).ok()).unwrap_or_default();
     let is_signed = mac.verify_slice(&given).is_ok();
-    let delivery = Delivery { id, is_signed, body: serde_json::from_slice(&body).unwrap() };
+    let body = serde_json::from_slice(&body).unwrap();
+    let delivery = Delivery { id, is_signed, traceparent: text("traceparent"), body };
     shared.deliveries.lock().unwrap().push(delivery);
     let status = *shared.status.lock().unwrap();
     StatusCode::from_u16(status).unwrap()

@@ -51,6 +51,8 @@ impl World {
             ("KAFKA_BROKERS", stack.topics.brokers.clone()),
             ("TOPIC_PREFIX", stack.topics.prefix.clone()),
             ("COMMAND_SERVICE_URL", stack.commands[0].url()),
+            ("REGISTRY_URL", stack.redis.url()),
+            ("REGISTRY_PREFIX", stack.redis_prefix().to_owned()),
             ("GROUP_ID", format!("{}-notifier", stack.name)),
             ("GROUP_INSTANCE_ID", format!("{}-notifier-0", stack.name)),
             ("SESSION_TIMEOUT", "6".to_owned()),

@@ -3,6 +3,7 @@ use events::{
     products::AdjustmentReason,
     text::{Email, PersonName, ProductName, Sku},
 };
+use service_kit::trace::Span;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -30,7 +31,7 @@ fn submission<A: Aggregate>(stream: Uuid, command: A::Command) -> Submission<A> 
         causation_id: None,
         traceparent: None,
     };
-    Submission { stream, command, request, reply: oneshot::channel().0 }
+    Submission { stream, command, request, reply: oneshot::channel().0, span: Span::none() }
 }
 
 fn expecting<A: Aggregate>(mut submission: Submission<A>, version: u64) -> Submission<A> {

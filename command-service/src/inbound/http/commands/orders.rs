@@ -9,6 +9,7 @@ use events::{
     text::{Carrier, PaymentMethod, Reason, TrackingCode},
 };
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Customer, Service, Staff},
@@ -17,7 +18,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, command, send};
+use super::{Call, CommandBody, Empty, Target, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::order::{self, Command, MAX_LINES, NewLine, Payer, ProductQuote, Return},
@@ -26,78 +27,91 @@ use crate::{
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new()
-        .route(Method::POST, "/v1/orders", PlaceOrder::ROLES, command::<PlaceOrder>)
-        .route(Method::POST, "/v1/orders/{id}/confirm", ConfirmOrder::ROLES, command::<ConfirmOrder>)
-        .route(Method::POST, "/v1/orders/{id}/cancel", CancelOrder::ROLES, command::<CancelOrder>)
-        .route(Method::POST, "/v1/orders/{id}/ship", ShipOrder::ROLES, command::<ShipOrder>)
-        .route(Method::POST, "/v1/orders/{id}/deliver", DeliverOrder::ROLES, command::<DeliverOrder>)
-        .route(Method::POST, "/v1/orders/{id}/returns", ReturnOrder::ROLES, command::<ReturnOrder>)
+        .merge(endpoint::<PlaceOrder>(Method::POST, "/v1/orders"))
+        .merge(endpoint::<ConfirmOrder>(Method::POST, "/v1/orders/{id}/confirm"))
+        .merge(endpoint::<CancelOrder>(Method::POST, "/v1/orders/{id}/cancel"))
+        .merge(endpoint::<ShipOrder>(Method::POST, "/v1/orders/{id}/ship"))
+        .merge(endpoint::<DeliverOrder>(Method::POST, "/v1/orders/{id}/deliver"))
+        .merge(endpoint::<ReturnOrder>(Method::POST, "/v1/orders/{id}/returns"))
 }
 
 /// `POST /v1/orders`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrder {
+    /// Chosen by the caller; made here unless given.
     id: Option<Uuid>,
+    /// Who orders; nobody for a guest. A customer orders for themselves.
     user_id: Option<UserId>,
     #[serde(default)]
     fulfilment: Fulfilment,
+    /// In which all prices must be; that of the first product unless given.
     currency: Option<Currency>,
+    #[schemars(length(max = MAX_LINES))]
     lines: Vec<Line>,
-    /// Not hashed when it is absent: a retry across the upgrade that brought it is the same request.
+    /// A provider's token; what the user pays with unless given.
+    // Not hashed when it is absent: a retry across the upgrade that brought it is the same request.
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<PaymentMethod>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// One line of [`PlaceOrder`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewOrderLine")]
 pub(super) struct Line {
     product_id: ProductId,
     quantity: Quantity,
+    /// A price of one piece that was agreed on, in place of the list price: for staff and services.
     unit_price: Option<Money>,
 }
 
 /// `POST /v1/orders/{id}/confirm`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ConfirmOrder(Empty);
 
 /// `POST /v1/orders/{id}/cancel`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelOrder {
     reason: Reason,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/orders/{id}/ship`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShipOrder {
     carrier: Option<Carrier>,
     tracking: Option<TrackingCode>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/orders/{id}/deliver`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct DeliverOrder(Empty);
 
 /// `POST /v1/orders/{id}/returns`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnOrder {
+    /// Chosen by the caller, and used once; made here unless given.
     return_id: Option<ReturnId>,
+    #[schemars(length(max = MAX_LINES))]
     lines: Vec<ReturnLine>,
     reason: Option<Reason>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// One line of [`ReturnOrder`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReturnLine {
     line: u16,
@@ -106,6 +120,7 @@ pub(super) struct ReturnLine {
 
 impl CommandBody for PlaceOrder {
     const NAME: &'static str = "place-order";
+    const SUMMARY: &'static str = "Places an order.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Orders;
     const CREATES: bool = true;
@@ -188,6 +203,7 @@ impl PlaceOrder {
 
 impl CommandBody for ConfirmOrder {
     const NAME: &'static str = "confirm-order";
+    const SUMMARY: &'static str = "Confirms an order: it will be fulfilled.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
@@ -202,6 +218,7 @@ impl CommandBody for ConfirmOrder {
 
 impl CommandBody for CancelOrder {
     const NAME: &'static str = "cancel-order";
+    const SUMMARY: &'static str = "Cancels an order that has not left yet.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
@@ -222,6 +239,7 @@ impl CommandBody for CancelOrder {
 
 impl CommandBody for ShipOrder {
     const NAME: &'static str = "ship-order";
+    const SUMMARY: &'static str = "Says that an order is on its way.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
@@ -236,6 +254,7 @@ impl CommandBody for ShipOrder {
 
 impl CommandBody for DeliverOrder {
     const NAME: &'static str = "deliver-order";
+    const SUMMARY: &'static str = "Says that an order has arrived.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
@@ -250,6 +269,7 @@ impl CommandBody for DeliverOrder {
 
 impl CommandBody for ReturnOrder {
     const NAME: &'static str = "return-order";
+    const SUMMARY: &'static str = "Takes some or all of an order's goods back.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
     const STATUS: StatusCode = StatusCode::CREATED;

@@ -10,6 +10,7 @@ use events::{
     text::{PaymentMethod, ProviderReference, Reason},
 };
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Admin, Service},
@@ -18,7 +19,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, command, send};
+use super::{Call, CommandBody, Empty, Target, endpoint, send};
 use crate::{
     application::{commands::Commands, writer},
     domain::payment::{Answer, Command, Request},
@@ -31,85 +32,93 @@ const RECORDERS: &[Role] = &[Service, Admin];
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new()
-        .route(Method::POST, "/v1/payments", RECORDERS, command::<RequestPayment>)
-        .route(Method::POST, "/v1/payments/{id}/authorise", RECORDERS, command::<AuthorisePayment>)
-        .route(Method::POST, "/v1/payments/{id}/decline", RECORDERS, command::<DeclinePayment>)
-        .route(Method::POST, "/v1/payments/{id}/expire", RECORDERS, command::<ExpirePayment>)
-        .route(Method::POST, "/v1/payments/{id}/captures", RECORDERS, command::<RequestCapture>)
-        .route(Method::POST, "/v1/payments/{id}/captures/{capture}/confirm", RECORDERS, command::<ConfirmCapture>)
-        .route(Method::POST, "/v1/payments/{id}/captures/{capture}/fail", RECORDERS, command::<FailCapture>)
-        .route(Method::POST, "/v1/payments/{id}/voids", RECORDERS, command::<RequestVoid>)
-        .route(Method::POST, "/v1/payments/{id}/voids/{void}/confirm", RECORDERS, command::<ConfirmVoid>)
-        .route(Method::POST, "/v1/payments/{id}/voids/{void}/fail", RECORDERS, command::<FailVoid>)
-        .route(Method::POST, "/v1/payments/{id}/refunds", RECORDERS, command::<RequestRefund>)
-        .route(Method::POST, "/v1/payments/{id}/refunds/{refund}/confirm", RECORDERS, command::<ConfirmRefund>)
-        .route(Method::POST, "/v1/payments/{id}/refunds/{refund}/fail", RECORDERS, command::<FailRefund>)
+        .merge(endpoint::<RequestPayment>(Method::POST, "/v1/payments"))
+        .merge(endpoint::<AuthorisePayment>(Method::POST, "/v1/payments/{id}/authorise"))
+        .merge(endpoint::<DeclinePayment>(Method::POST, "/v1/payments/{id}/decline"))
+        .merge(endpoint::<ExpirePayment>(Method::POST, "/v1/payments/{id}/expire"))
+        .merge(endpoint::<RequestCapture>(Method::POST, "/v1/payments/{id}/captures"))
+        .merge(endpoint::<ConfirmCapture>(Method::POST, "/v1/payments/{id}/captures/{capture}/confirm"))
+        .merge(endpoint::<FailCapture>(Method::POST, "/v1/payments/{id}/captures/{capture}/fail"))
+        .merge(endpoint::<RequestVoid>(Method::POST, "/v1/payments/{id}/voids"))
+        .merge(endpoint::<ConfirmVoid>(Method::POST, "/v1/payments/{id}/voids/{void}/confirm"))
+        .merge(endpoint::<FailVoid>(Method::POST, "/v1/payments/{id}/voids/{void}/fail"))
+        .merge(endpoint::<RequestRefund>(Method::POST, "/v1/payments/{id}/refunds"))
+        .merge(endpoint::<ConfirmRefund>(Method::POST, "/v1/payments/{id}/refunds/{refund}/confirm"))
+        .merge(endpoint::<FailRefund>(Method::POST, "/v1/payments/{id}/refunds/{refund}/fail"))
 }
 
 /// `POST /v1/payments`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPayment {
+    /// Chosen by the caller; made here unless given.
     id: Option<Uuid>,
     attempt_id: AttemptId,
     order_id: OrderId,
     user_id: Option<UserId>,
     amount: Money,
     method: PaymentMethod,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/payments/{id}/authorise`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthorisePayment {
     attempt_id: AttemptId,
     reference: ProviderReference,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/payments/{id}/decline`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeclinePayment {
     attempt_id: AttemptId,
     reason: Reason,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/payments/{id}/expire`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ExpirePayment(Empty);
 
 /// `POST /v1/payments/{id}/captures`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestCapture {
     capture_id: CaptureId,
     amount: Money,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/payments/{id}/voids`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestVoid {
     void_id: VoidId,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/payments/{id}/refunds`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRefund {
     refund_id: RefundId,
     amount: Money,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl CommandBody for RequestPayment {
     const NAME: &'static str = "request-payment";
+    const SUMMARY: &'static str = "Records that a provider is asked to set money aside, at first or once more.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const CREATES: bool = true;
@@ -131,6 +140,7 @@ impl CommandBody for RequestPayment {
 
 impl CommandBody for AuthorisePayment {
     const NAME: &'static str = "authorise-payment";
+    const SUMMARY: &'static str = "Records that the money is set aside.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
 
@@ -146,6 +156,7 @@ impl CommandBody for AuthorisePayment {
 
 impl CommandBody for DeclinePayment {
     const NAME: &'static str = "decline-payment";
+    const SUMMARY: &'static str = "Records that the provider would not.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
 
@@ -161,6 +172,7 @@ impl CommandBody for DeclinePayment {
 
 impl CommandBody for ExpirePayment {
     const NAME: &'static str = "expire-payment";
+    const SUMMARY: &'static str = "Records that what was set aside has lapsed.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
 
@@ -175,6 +187,7 @@ impl CommandBody for ExpirePayment {
 
 impl CommandBody for RequestCapture {
     const NAME: &'static str = "request-capture";
+    const SUMMARY: &'static str = "Records that the provider is asked to take money.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;
@@ -191,6 +204,7 @@ impl CommandBody for RequestCapture {
 
 impl CommandBody for RequestVoid {
     const NAME: &'static str = "request-void";
+    const SUMMARY: &'static str = "Records that the provider is asked to give back what was not taken.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;
@@ -206,6 +220,7 @@ impl CommandBody for RequestVoid {
 
 impl CommandBody for RequestRefund {
     const NAME: &'static str = "request-refund";
+    const SUMMARY: &'static str = "Records that the provider is asked to pay money back.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;

@@ -9,6 +9,7 @@ use events::{
     text::{ProductName, Sku},
 };
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Service, Staff},
@@ -17,7 +18,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, command, send};
+use super::{Call, CommandBody, Empty, Target, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::product::{Command, Reserve, StockDelta},
@@ -25,77 +26,87 @@ use crate::{
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new()
-        .route(Method::POST, "/v1/products", CreateProduct::ROLES, command::<CreateProduct>)
-        .route(Method::PATCH, "/v1/products/{id}", ChangeProduct::ROLES, command::<ChangeProduct>)
-        .route(Method::POST, "/v1/products/{id}/stock-adjustments", AdjustStock::ROLES, command::<AdjustStock>)
-        .route(Method::POST, "/v1/products/{id}/discontinue", DiscontinueProduct::ROLES, command::<DiscontinueProduct>)
-        .route(Method::POST, "/v1/products/{id}/reservations", ReserveStock::ROLES, command::<ReserveStock>)
-        .route(Method::POST, "/v1/products/{id}/reservations/{reservation}/release", ReleaseStock::ROLES, command::<ReleaseStock>)
-        .route(Method::POST, "/v1/products/{id}/reservations/{reservation}/commit", CommitStock::ROLES, command::<CommitStock>)
+        .merge(endpoint::<CreateProduct>(Method::POST, "/v1/products"))
+        .merge(endpoint::<ChangeProduct>(Method::PATCH, "/v1/products/{id}"))
+        .merge(endpoint::<AdjustStock>(Method::POST, "/v1/products/{id}/stock-adjustments"))
+        .merge(endpoint::<DiscontinueProduct>(Method::POST, "/v1/products/{id}/discontinue"))
+        .merge(endpoint::<ReserveStock>(Method::POST, "/v1/products/{id}/reservations"))
+        .merge(endpoint::<ReleaseStock>(Method::POST, "/v1/products/{id}/reservations/{reservation}/release"))
+        .merge(endpoint::<CommitStock>(Method::POST, "/v1/products/{id}/reservations/{reservation}/commit"))
 }
 
 /// `POST /v1/products`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProduct {
+    /// Chosen by the caller; made here unless given.
     id: Option<Uuid>,
     sku: Sku,
     name: ProductName,
     price: Money,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `PATCH /v1/products/{id}`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeProduct {
     name: Option<ProductName>,
     price: Option<Money>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/products/{id}/stock-adjustments`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdjustStock {
     delta: StockDelta,
     reason: AdjustmentReason,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/products/{id}/discontinue`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct DiscontinueProduct(Empty);
 
 /// `POST /v1/products/{id}/reservations`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveStock {
     reservation_id: ReservationId,
     order_id: OrderId,
     quantity: Quantity,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/products/{id}/reservations/{reservation}/release`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseStock {
+    /// Named by the path; given here in a line of `/v1/commands` only.
     reservation_id: Option<ReservationId>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/products/{id}/reservations/{reservation}/commit`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitStock {
+    /// Named by the path; given here in a line of `/v1/commands` only.
     reservation_id: Option<ReservationId>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl CommandBody for CreateProduct {
     const NAME: &'static str = "create-product";
+    const SUMMARY: &'static str = "Puts a product into the catalogue.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
     const CREATES: bool = true;
@@ -115,6 +126,7 @@ impl CommandBody for CreateProduct {
 
 impl CommandBody for ChangeProduct {
     const NAME: &'static str = "change-product";
+    const SUMMARY: &'static str = "Changes a product's name, price, or both.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
 
@@ -132,6 +144,7 @@ impl CommandBody for ChangeProduct {
 
 impl CommandBody for AdjustStock {
     const NAME: &'static str = "adjust-stock";
+    const SUMMARY: &'static str = "Corrects the stock on hand.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
 
@@ -146,6 +159,7 @@ impl CommandBody for AdjustStock {
 
 impl CommandBody for DiscontinueProduct {
     const NAME: &'static str = "discontinue-product";
+    const SUMMARY: &'static str = "Takes a product out of the catalogue, for good.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
 
@@ -160,6 +174,7 @@ impl CommandBody for DiscontinueProduct {
 
 impl CommandBody for ReserveStock {
     const NAME: &'static str = "reserve-stock";
+    const SUMMARY: &'static str = "Sets stock aside for an order.";
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
     const STATUS: StatusCode = StatusCode::CREATED;
@@ -181,6 +196,7 @@ impl CommandBody for ReserveStock {
 
 impl CommandBody for ReleaseStock {
     const NAME: &'static str = "release-stock";
+    const SUMMARY: &'static str = "Makes reserved stock available again.";
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
 
@@ -196,6 +212,7 @@ impl CommandBody for ReleaseStock {
 
 impl CommandBody for CommitStock {
     const NAME: &'static str = "commit-stock";
+    const SUMMARY: &'static str = "Says that reserved stock has left.";
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
 

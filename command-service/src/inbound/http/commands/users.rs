@@ -8,6 +8,7 @@ use events::{
     text::{Email, PaymentMethod, PersonName, Reason},
 };
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service_kit::{
     auth::Role::{self, Customer, Service, Staff},
@@ -16,7 +17,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Target, command, send};
+use super::{Call, CommandBody, Target, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::user::{Command, EmailClaim},
@@ -25,50 +26,57 @@ use crate::{
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
     Routes::new()
-        .route(Method::POST, "/v1/users", RegisterUser::ROLES, command::<RegisterUser>)
-        .route(Method::PATCH, "/v1/users/{id}", ChangeUser::ROLES, command::<ChangeUser>)
-        .route(Method::PUT, "/v1/users/{id}/payment-method", ChangePaymentMethod::ROLES, command::<ChangePaymentMethod>)
-        .route(Method::POST, "/v1/users/{id}/deactivate", DeactivateUser::ROLES, command::<DeactivateUser>)
+        .merge(endpoint::<RegisterUser>(Method::POST, "/v1/users"))
+        .merge(endpoint::<ChangeUser>(Method::PATCH, "/v1/users/{id}"))
+        .merge(endpoint::<ChangePaymentMethod>(Method::PUT, "/v1/users/{id}/payment-method"))
+        .merge(endpoint::<DeactivateUser>(Method::POST, "/v1/users/{id}/deactivate"))
 }
 
 /// `POST /v1/users`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterUser {
+    /// Chosen by the caller; made here unless given.
     id: Option<Uuid>,
     name: PersonName,
     email: Email,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `PATCH /v1/users/{id}`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeUser {
     name: Option<PersonName>,
     email: Option<Email>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `PUT /v1/users/{id}/payment-method`: the provider's token for what orders are paid with that name nothing else, or null.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["method"]))]
 pub struct ChangePaymentMethod {
     #[serde(deserialize_with = "Option::deserialize")]
     method: Option<PaymentMethod>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/users/{id}/deactivate`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeactivateUser {
     reason: Option<Reason>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl CommandBody for RegisterUser {
     const NAME: &'static str = "register-user";
+    const SUMMARY: &'static str = "Opens an account.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
     const CREATES: bool = true;
@@ -99,6 +107,7 @@ impl CommandBody for RegisterUser {
 
 impl CommandBody for ChangeUser {
     const NAME: &'static str = "change-user";
+    const SUMMARY: &'static str = "Changes a user's name, e-mail address, or both.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
 
@@ -120,6 +129,7 @@ impl CommandBody for ChangeUser {
 
 impl CommandBody for ChangePaymentMethod {
     const NAME: &'static str = "change-payment-method";
+    const SUMMARY: &'static str = "Sets or removes what a user's orders are paid with unless they say otherwise.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
 
@@ -135,6 +145,7 @@ impl CommandBody for ChangePaymentMethod {
 
 impl CommandBody for DeactivateUser {
     const NAME: &'static str = "deactivate-user";
+    const SUMMARY: &'static str = "Closes an account.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
 

@@ -5,6 +5,7 @@ use events::{
     CaptureId, Context, RefundId, VoidId,
     text::{ProviderReference, Reason},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{auth::Role, problem::Problem};
 use uuid::Uuid;
@@ -22,24 +23,28 @@ use crate::{
 macro_rules! answers {
     (
         $id:ident: $id_type:ident, $command:ident;
-        $confirm:ident = $confirm_name:literal $confirm_path:literal,
-        $fail:ident = $fail_name:literal $fail_path:literal
+        $confirm:ident = $confirm_name:literal $confirm_path:literal $confirm_summary:literal,
+        $fail:ident = $fail_name:literal $fail_path:literal $fail_summary:literal
     ) => {
         #[doc = $confirm_path]
-        #[derive(Debug, Serialize, Deserialize)]
+        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $confirm {
+            /// Named by the path; given here in a line of `/v1/commands` only.
             $id: Option<$id_type>,
             reference: ProviderReference,
+            /// When it happened, if not now: for staff and services.
             occurred_at: Option<DateTime<Utc>>,
         }
 
         #[doc = $fail_path]
-        #[derive(Debug, Serialize, Deserialize)]
+        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $fail {
+            /// Named by the path; given here in a line of `/v1/commands` only.
             $id: Option<$id_type>,
             reason: Reason,
+            /// When it happened, if not now: for staff and services.
             occurred_at: Option<DateTime<Utc>>,
         }
 
@@ -55,12 +60,13 @@ macro_rules! answers {
             }
         }
 
-        answers!($confirm = $confirm_name, $id: $id_type, $command);
-        answers!($fail = $fail_name, $id: $id_type, $command);
+        answers!($confirm = $confirm_name $confirm_summary, $id: $id_type, $command);
+        answers!($fail = $fail_name $fail_summary, $id: $id_type, $command);
     };
-    ($body:ident = $name:literal, $id:ident: $id_type:ident, $command:ident) => {
+    ($body:ident = $name:literal $summary:literal, $id:ident: $id_type:ident, $command:ident) => {
         impl CommandBody for $body {
             const NAME: &'static str = $name;
+            const SUMMARY: &'static str = $summary;
             const ROLES: &'static [Role] = RECORDERS;
             const CONTEXT: Context = Context::Payments;
 
@@ -79,16 +85,22 @@ macro_rules! answers {
 
 answers!(
     capture_id: CaptureId, AnswerCapture;
-    ConfirmCapture = "confirm-capture" "`POST /v1/payments/{id}/captures/{capture}/confirm`",
+    ConfirmCapture = "confirm-capture" "`POST /v1/payments/{id}/captures/{capture}/confirm`"
+        "Records that a capture was made.",
     FailCapture = "fail-capture" "`POST /v1/payments/{id}/captures/{capture}/fail`"
+        "Records that a capture was not made."
 );
 answers!(
     void_id: VoidId, AnswerVoid;
-    ConfirmVoid = "confirm-void" "`POST /v1/payments/{id}/voids/{void}/confirm`",
+    ConfirmVoid = "confirm-void" "`POST /v1/payments/{id}/voids/{void}/confirm`"
+        "Records that what was not taken was given back.",
     FailVoid = "fail-void" "`POST /v1/payments/{id}/voids/{void}/fail`"
+        "Records that what was not taken was not given back."
 );
 answers!(
     refund_id: RefundId, AnswerRefund;
-    ConfirmRefund = "confirm-refund" "`POST /v1/payments/{id}/refunds/{refund}/confirm`",
+    ConfirmRefund = "confirm-refund" "`POST /v1/payments/{id}/refunds/{refund}/confirm`"
+        "Records that a refund was paid.",
     FailRefund = "fail-refund" "`POST /v1/payments/{id}/refunds/{refund}/fail`"
+        "Records that a refund was not paid."
 );

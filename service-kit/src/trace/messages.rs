@@ -1,0 +1,109 @@
+//! Spans about messages that are sent or handled together: one for each message of a recorded trace, in that trace, and one
+//! for all of them, which links to each and is linked to by each. Attributes are those of the semantic conventions for messaging.
+
+use opentelemetry::trace::SpanKind;
+use uuid::Uuid;
+
+use super::{Span, recorded};
+
+/// What is done with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// They are sent.
+    Send,
+    /// They are handled.
+    Process,
+}
+
+impl Operation {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Process => "process",
+        }
+    }
+
+    const fn kind(self) -> SpanKind {
+        match self {
+            Self::Send => SpanKind::Producer,
+            Self::Process => SpanKind::Consumer,
+        }
+    }
+}
+
+/// A message: an event on its topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Where it was caused.
+    pub traceparent: Option<&'a str>,
+    /// The event's id.
+    pub id: Uuid,
+    /// The record's key: the stream.
+    pub key: Uuid,
+    /// Where it is in its partition, if that is known.
+    pub offset: Option<i64>,
+}
+
+/// The spans, which end when this is dropped. None, if no message is of a recorded trace.
+#[derive(Debug, Default)]
+pub struct Messages {
+    batch: Span,
+    each: Vec<Span>,
+}
+
+impl Messages {
+    /// Begins.
+    pub fn begin<'a>(
+        operation: Operation,
+        topic: &str,
+        partition: Option<u32>,
+        messages: impl IntoIterator<Item = Message<'a>>,
+    ) -> Self {
+        if !super::is_on() {
+            return Self::default();
+        }
+        let mut count = 0;
+        let messages = messages.into_iter().inspect(|_| count += 1);
+        let members: Vec<_> = messages.filter_map(|message| Some((recorded(message.traceparent)?, message))).collect();
+        let verb = operation.name();
+        let traces = members.iter().map(|(trace, _)| *trace);
+        let mut batch = Span::joining(traces, operation.kind(), || format!("{verb} batch {topic}"));
+        let Some(joined) = batch.context() else { return Self::default() };
+        describe(&mut batch, operation, topic, partition);
+        batch.set("messaging.batch.message_count", i64::from(count));
+        let each = members.iter().map(|(trace, message)| {
+            let mut span = Span::child(trace, operation.kind(), || format!("{verb} {topic}"));
+            describe(&mut span, operation, topic, partition);
+            span.set("messaging.message.id", message.id.to_string());
+            span.set("messaging.kafka.message.key", message.key.to_string());
+            if let Some(offset) = message.offset {
+                span.set("messaging.kafka.offset", offset);
+            }
+            span.link(joined);
+            span
+        });
+        Self { each: each.collect(), batch }
+    }
+
+    /// A part of the work that is done for all of them at once.
+    pub fn part(&self, kind: SpanKind, name: &'static str) -> Span {
+        self.batch.context().map_or_else(Span::none, |batch| Span::child(&batch, kind, || name))
+    }
+
+    /// Says that it failed, for all of them.
+    pub fn fail(&mut self, kind: &'static str, cause: &dyn std::fmt::Display) {
+        for span in self.each.iter_mut().chain([&mut self.batch]) {
+            span.fail(kind, cause);
+        }
+    }
+}
+
+fn describe(span: &mut Span, operation: Operation, topic: &str, partition: Option<u32>) {
+    span.set("messaging.system", "kafka");
+    span.set("messaging.operation.type", operation.name());
+    span.set("messaging.operation.name", operation.name());
+    span.set("messaging.destination.name", topic.to_owned());
+    if let Some(partition) = partition {
+        span.set("messaging.destination.partition.id", partition.to_string());
+    }
+}

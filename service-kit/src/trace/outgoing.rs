@@ -1,0 +1,52 @@
+//! A request to another service: its span, and the `traceparent` that goes with it.
+
+use std::fmt::Display;
+
+use http::Uri;
+
+use super::{Span, TraceContext};
+
+/// A request that goes out, until this is dropped. Attributes are those of the semantic conventions for HTTP clients; of the URL
+/// only the server is told, for paths and queries may be secrets of whoever gave them.
+#[derive(Debug)]
+pub struct Outgoing {
+    context: TraceContext,
+    span: Span,
+}
+
+impl Outgoing {
+    /// Part of what `parent` is about, or the root of a trace of its own.
+    pub fn begin(method: &'static str, url: &str, parent: Option<TraceContext>) -> Self {
+        let context = parent.map_or_else(TraceContext::new, |parent| parent.child());
+        let mut span = Span::client(context, parent, || method);
+        if span.is_recorded() {
+            span.set("http.request.method", method);
+            let url = url.parse::<Uri>().unwrap_or_default();
+            if let Some(host) = url.host() {
+                span.set("server.address", host.to_owned());
+            }
+            if let Some(port) = url.port_u16() {
+                span.set("server.port", i64::from(port));
+            }
+        }
+        Self { context, span }
+    }
+
+    /// The header that makes the other side part of the same trace.
+    pub fn traceparent(&self) -> String {
+        self.context.to_string()
+    }
+
+    /// An answer came.
+    pub fn answered(&mut self, status: u16) {
+        self.span.set("http.response.status_code", i64::from(status));
+        if status >= 400 && self.span.is_recorded() {
+            self.span.fail(status.to_string(), "");
+        }
+    }
+
+    /// None came.
+    pub fn failed(&mut self, why: &dyn Display) {
+        self.span.fail("no-answer", why);
+    }
+}

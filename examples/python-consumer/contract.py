@@ -47,7 +47,7 @@ class Contract:
         try:
             data = json.loads(message.value() or b"")
         except ValueError as error:
-            raise BrokenContract(f"{kind}: not JSON: {error}") from error
+            raise BrokenContract(f"{kind}: not JSON") from error
         _check(self._events[kind], data, kind)
         return Event(
             headers["ce_id"], kind, headers["ce_source"], headers["ce_subject"], int(headers["ce_version"]), data

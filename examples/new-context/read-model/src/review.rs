@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use events::{ProductId, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A review as clients see it. Its owner is who wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReviewView {
     /// The review.
     pub id: Uuid,

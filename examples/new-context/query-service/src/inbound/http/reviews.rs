@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
     json::{Path, Query},
@@ -11,19 +12,18 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, freshness::Wanted, paging, respond};
+use super::{ALL, Api, freshness::Wanted, openapi, paging, respond};
 use crate::application::{
     lists::{self, Listing},
     reading,
 };
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new().route(Method::GET, "/v1/reviews/{id}", ALL, review).route(
-        Method::GET,
-        "/v1/products/{id}/reviews",
-        ALL,
-        reviews_of,
-    )
+    Routes::new()
+        .route(Method::GET, "/v1/reviews/{id}", ALL, review)
+        .described(openapi::review)
+        .route(Method::GET, "/v1/products/{id}/reviews", ALL, reviews_of)
+        .described(openapi::reviews_of_product)
 }
 
 /// Reviews are everyone's.
@@ -35,10 +35,13 @@ async fn review(State(api): State<Api>, Path(id): Path<Uuid>, wanted: Wanted) ->
     respond::view(outcome, wanted)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ReviewsOfQuery {
+pub(super) struct ReviewsOfQuery {
+    /// The `next` of the page before.
     cursor: Option<String>,
+    /// How many at most: 50 unless given.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u16>,
 }
 

@@ -9,6 +9,7 @@ use events::{
     text::{Reason, ReviewText},
 };
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Customer, Service, Staff},
@@ -17,43 +18,45 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Target, command, send};
+use super::{Call, CommandBody, Target, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::review::Command,
 };
 
 pub(super) fn routes() -> Routes<Arc<Commands>> {
-    Routes::new().route(Method::POST, "/v1/reviews", WriteReview::ROLES, command::<WriteReview>).route(
-        Method::POST,
-        "/v1/reviews/{id}/withdraw",
-        WithdrawReview::ROLES,
-        command::<WithdrawReview>,
-    )
+    Routes::new()
+        .merge(endpoint::<WriteReview>(Method::POST, "/v1/reviews"))
+        .merge(endpoint::<WithdrawReview>(Method::POST, "/v1/reviews/{id}/withdraw"))
 }
 
 /// `POST /v1/reviews`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteReview {
+    /// Chosen by the caller; made here unless given.
     id: Option<Uuid>,
     product_id: ProductId,
     user_id: UserId,
+    /// One to five.
     stars: u8,
     text: Option<ReviewText>,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 /// `POST /v1/reviews/{id}/withdraw`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawReview {
     reason: Reason,
+    /// When it happened, if not now: for staff and services.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl CommandBody for WriteReview {
     const NAME: &'static str = "write-review";
+    const SUMMARY: &'static str = "Publishes a review of a product; a customer's own.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Reviews;
     const CREATES: bool = true;
@@ -77,6 +80,7 @@ impl CommandBody for WriteReview {
 
 impl CommandBody for WithdrawReview {
     const NAME: &'static str = "withdraw-review";
+    const SUMMARY: &'static str = "Takes a review from sight.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Reviews;
 

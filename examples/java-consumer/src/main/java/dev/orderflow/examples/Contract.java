@@ -96,7 +96,7 @@ final class Contract {
         try {
             return json.readTree(value);
         } catch (JacksonException error) {
-            throw new Broken(type + ": not JSON: " + error.getOriginalMessage());
+            throw new Broken(type + ": not JSON");
         }
     }
 

@@ -169,7 +169,8 @@ async fn one_origin_takes_commands_tells_changes_at_once_and_speaks_tls() {
 
     let certificate = gateway.certificate();
     let url = format!("{}/v1/orders/{order}", gateway.tls_url());
-    let (said, status) = curl(&["--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", "--cacert"], &certificate, &url).await;
+    let (said, status) =
+        curl(&["--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", "--cacert"], &certificate, &url).await;
     assert_eq!((said.as_str(), status), ("2 401", Some(0)));
     // Plain HTTP at the port for TLS is the client's mistake.
     let (said, _) = curl(&["-i", "--cacert"], &certificate, &url.replace("https", "http")).await;

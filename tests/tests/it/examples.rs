@@ -192,7 +192,9 @@ async fn plant_what_is_not_to_be_counted(stack: &Stack) {
     let entry = stack.ledger.entries().into_iter().find(|entry| entry.context == Users).unwrap();
     let history = stack.client().asking(&format!("/v1/users/{}/events", entry.id)).send().await.unwrap();
     let history: Value = history.json().await.unwrap();
-    Plant::recorded(Users, &history["events"][0]).plant(stack, Users).await;
+    let mut again = Plant::recorded(Users, &history["events"][0]);
+    again.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    again.plant(stack, Users).await;
 }
 
 /// What docs/new-context.md shows is what `deploy/new-context` compiles and tests: each block names its file, and is in it.

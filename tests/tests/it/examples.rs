@@ -4,10 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Command as Program, Stdio},
     time::Duration,
 };
 
@@ -18,12 +15,14 @@ use system_tests::{
     Oracle, Plan, Stack,
     load::Load,
     planter::Plant,
+    process::Process,
+    servers::Topics,
+    wait::until,
 };
-use tokio::{task::spawn_blocking, time::timeout};
 use uuid::Uuid;
 
-/// A JVM on a machine that others starve takes its time, and five runs of it more.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long one run of a consumer may take. A JVM on a machine that others starve takes its time.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Records in a transaction: few, so that there are many moments to be killed at.
 const BATCH: &str = "5";
 /// Lines, one a transaction, after which a consumer is killed.
@@ -32,22 +31,17 @@ const LINES: usize = 5;
 const TRIES: usize = 5;
 
 /// One of the consumers, with what it is told each time.
-struct Consumer {
+struct Consumer<'a> {
     name: &'static str,
     command: Vec<PathBuf>,
-    brokers: String,
-    prefix: String,
-    file: PathBuf,
+    stack: &'a Stack,
 }
 
-/// How a consumer ended.
-struct Run {
-    /// The totals in the last line that it wrote.
-    totals: Value,
-    /// What it wrote to standard error.
+/// What a run of a consumer wrote: the totals after each transaction, and what it has to complain about.
+#[derive(Default)]
+struct Said {
+    totals: Vec<Value>,
     complaints: String,
-    /// Whether it was killed.
-    killed: bool,
 }
 
 #[tokio::test]
@@ -62,78 +56,88 @@ async fn consumers_in_other_languages_count_what_the_query_service_counts() {
     Oracle::of(&stack).verify().await;
     let expected = expected(&stack).await;
     plant_what_is_not_to_be_counted(&stack).await;
-
-    let checks = programs.map(|(name, command)| {
-        let file = stack.file(&format!("{name}.sqlite"));
-        let consumer =
-            Consumer { name, command, brokers: stack.topics.brokers.clone(), prefix: stack.topics.prefix.clone(), file };
-        let expected = expected.clone();
-        spawn_blocking(move || consumer.counts(&expected))
-    });
-    for check in checks {
-        timeout(PATIENCE, check).await.expect("the consumers come to an end").unwrap();
-    }
+    let [python, java] = programs.map(|(name, command)| Consumer { name, command, stack: &stack });
+    tokio::join!(python.counts(&expected), java.counts(&expected));
 }
 
-impl Consumer {
+impl Consumer<'_> {
     /// Killed in the midst, started again, and once more from the beginning: every time it ends with these totals.
-    fn counts(mut self, expected: &Value) {
-        let cut_off = self.killed_before(expected["events"].as_u64());
-        let whole = self.run(&["--until-end"], None);
+    async fn counts(&self, expected: &Value) {
+        let (file, cut_off) = self.killed_before(expected["events"].as_u64()).await;
+        let whole = self.run("whole", &file, &[]).await;
         let name = self.name;
-        assert_eq!(&whole.totals, expected, "{name}, killed and started again; it says:\n{}", whole.complaints);
+        assert_eq!(whole.totals.last(), Some(expected), "{name}, killed and started again; it says:\n{}", whole.complaints);
         let complaints = format!("{}{}", cut_off.complaints, whole.complaints);
         for said in
             ["order.placed.v1: ", "no schema for order.vanished.v1", "headers: ", "the key is not ce_subject", "follows 0"]
         {
-            let reports = complaints.lines().filter(|line| line.starts_with("rejected ") && line.contains(said));
-            assert!(reports.count() >= 1, "{name} reports `{said}`, but says only:\n{complaints}");
+            let mut lines = complaints.lines();
+            let reported = lines.any(|line| line.starts_with("rejected ") && line.contains(said));
+            assert!(reported, "{name} reports `{said}`, but says only:\n{complaints}");
         }
-        let again = self.run(&["--until-end", "--rewind"], None);
-        assert_eq!(&again.totals, expected, "{name}, all of it once more; it says:\n{}", again.complaints);
+        let again = self.run("again", &file, &["--rewind"]).await;
+        assert_eq!(again.totals.last(), Some(expected), "{name}, all of it once more; it says:\n{}", again.complaints);
     }
 
-    /// Killed when it has counted some, but not all of the events.
-    fn killed_before(&mut self, all: Option<u64>) -> Run {
+    /// Killed when it has counted some, but not all of the events. With the file that it leaves.
+    async fn killed_before(&self, all: Option<u64>) -> (PathBuf, Said) {
         for number in 0..TRIES {
+            let run = format!("killed-{number}");
+            let file = self.stack.file(&format!("{}-{run}.sqlite", self.name));
+            let mut process = self.process(&run, &file, &[]);
+            process.spawn();
+            until(&format!("{run} of {} counts", self.name), PATIENCE, async || {
+                let going_on = process.is_running() && self.said(&run).totals.len() < LINES;
+                (!going_on).then_some(())
+            })
+            .await;
+            process.kill();
+            let said = self.said(&run);
             // Should it be faster than we are, it begins anew.
-            self.file.set_extension(format!("{number}.sqlite"));
-            let run = self.run(&["--until-end"], Some(LINES));
-            if run.killed && run.totals["events"].as_u64() < all {
-                return run;
+            if said.totals.len() >= LINES && said.totals.last().and_then(|totals| totals["events"].as_u64()) < all {
+                return (file, said);
             }
         }
         panic!("{} came to the end each time before it could be killed", self.name);
     }
 
-    /// Runs it to its end, or until it has written so many lines and is killed.
-    fn run(&self, arguments: &[&str], kill_after: Option<usize>) -> Run {
+    /// Runs it to its end.
+    async fn run(&self, run: &str, file: &Path, arguments: &[&str]) -> Said {
+        let mut process = self.process(run, file, arguments);
+        process.spawn();
+        let status = process.ended(PATIENCE).await;
+        let said = self.said(run);
+        assert!(status.success(), "{}: {status}; it says:\n{}", self.name, said.complaints);
+        said
+    }
+
+    fn process(&self, run: &str, file: &Path, arguments: &[&str]) -> Process {
+        let Topics { prefix, brokers } = &self.stack.topics;
         let (program, first) = self.command.split_first().unwrap();
-        let complaints = self.file.with_extension("log");
-        let mut child = Program::new(program)
-            .args(first)
-            .args(["--brokers", &self.brokers, "--prefix", &self.prefix, "--group", &format!("{}-{}", self.prefix, self.name)])
-            .args(["--batch", BATCH, "--file"])
-            .arg(&self.file)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&complaints).unwrap())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let mut last = None;
-        for (number, line) in BufReader::new(child.stdout.take().unwrap()).lines().enumerate() {
-            last = line.ok().or(last);
-            if Some(number + 1) == kill_after {
-                child.kill().unwrap();
+        let (group, file) = (format!("{prefix}-{}", self.name), file.display().to_string());
+        let mut all: Vec<String> = first.iter().map(|path| path.display().to_string()).collect();
+        let ours =
+            ["--brokers", brokers, "--prefix", prefix, "--group", &group, "--batch", BATCH, "--file", &file, "--until-end"];
+        all.extend(ours.iter().chain(arguments).map(|argument| (*argument).to_owned()));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let environment = ["PATH", "HOME", "JAVA_HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
+        Process::new(&self.log(run), program.clone(), environment.into(), &self.stack.file("")).with_arguments(&all)
+    }
+
+    fn log(&self, run: &str) -> String {
+        format!("{}-{run}", self.name)
+    }
+
+    fn said(&self, run: &str) -> Said {
+        let log = fs::read_to_string(self.stack.file(&format!("{}.log", self.log(run)))).unwrap_or_default();
+        let mut said = Said::default();
+        for line in log.lines() {
+            match serde_json::from_str(line) {
+                Ok(totals) => said.totals.push(totals),
+                Err(_) => said.complaints += &format!("{line}\n"),
             }
         }
-        let status = child.wait().unwrap();
-        let complaints = fs::read_to_string(complaints).unwrap();
-        let killed = status.signal() == Some(9);
-        assert!(killed || status.success(), "{}: {status}; it says:\n{complaints}", self.name);
-        let totals = last.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or_default();
-        Run { totals, complaints, killed }
+        said
     }
 }
 
@@ -188,7 +192,9 @@ async fn plant_what_is_not_to_be_counted(stack: &Stack) {
     let entry = stack.ledger.entries().into_iter().find(|entry| entry.context == Users).unwrap();
     let history = stack.client().asking(&format!("/v1/users/{}/events", entry.id)).send().await.unwrap();
     let history: Value = history.json().await.unwrap();
-    Plant::recorded(Users, &history["events"][0]).plant(stack, Users).await;
+    let mut again = Plant::recorded(Users, &history["events"][0]);
+    again.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    again.plant(stack, Users).await;
 }
 
 /// What docs/new-context.md shows is what `deploy/new-context` compiles and tests: each block names its file, and is in it.

@@ -130,7 +130,8 @@ fn a_malformed_line_is_reported_without_its_content() {
 fn help_shows_no_values_of_environment_or_file() {
     let help = load_file("TEST_BROKERS=b\nTEST_DATABASE_URL=postgres://u:hush@h\n", &["--help"]).unwrap_err().to_string();
     assert!(help.contains("TEST_DATABASE_URL") && !help.contains("hush"), "{help}");
-    assert!(!help.contains("service-kit"), "{help}");
+    // But for the name that this program has in traces.
+    assert!(!help.replace("[default: service-kit]", "").contains("service-kit"), "{help}");
 }
 
 #[test]

@@ -43,8 +43,8 @@ lint: ## Check format, lints, licences and advisories
 contracts: ## Compare the descriptions of HTTP and events with the last release
 	@deploy/contracts
 
-schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions
-	@deploy/schemathesis/run
+schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions (PROGRAMS=debug)
+	@deploy/schemathesis/run $(PROGRAMS)
 
 chaos: ## Break everything by a seed and see that nothing is lost (SEED=7 DURATION=1200: twenty minutes)
 	@deploy/chaos

@@ -7,6 +7,7 @@ served with those that are checked in.
 import json
 import os
 import pathlib
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -46,6 +47,11 @@ def known(value, name=None):
         return [known(item, name) for item in value]
     if name in BY_NAME and is_replaced(value):
         return BY_NAME[name]
+    # Rules that no schema says: most codes are no currency, and half of all times are in the future.
+    if name == "currency" and isinstance(value, str) and re.fullmatch("[A-Z]{3}", value):
+        return "GBP"
+    if name == "occurred_at" and isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
+        return "2020" + value[4:] if value[5:10] != "02-29" else value
     return value
 
 
@@ -103,6 +109,12 @@ else:
             if is_replaced(value):
                 replaced[name] = BY_NAME.get(name) or thing or value
         return replaced
+
+    @schemathesis.hook
+    def map_headers(_, headers):
+        """A version is generated for every request, and nearly always another one than there is."""
+        version = (headers or {}).get("If-Match")
+        return {**headers, "If-Match": '"1"'} if version and re.fullmatch('"[0-9]+"', version) else headers
 
     @schemathesis.hook
     def map_query(_, query):

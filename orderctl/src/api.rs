@@ -166,6 +166,18 @@ pub struct Problem {
     pub rule: Option<String>,
     /// Seconds after which to try again.
     pub retry_after: Option<u64>,
+    /// What is wrong with which field.
+    pub errors: Vec<FieldError>,
+}
+
+/// What is wrong with a field of a request.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct FieldError {
+    /// Which, as a JSON pointer.
+    pub pointer: String,
+    /// What.
+    pub detail: String,
 }
 
 impl Problem {
@@ -322,7 +334,8 @@ impl Api {
             StatusCode::FORBIDDEN => " (the token needs the roles staff and service)",
             _ => "",
         };
-        anyhow!("{path} was answered {status}: {} {}{advice}", problem.title, problem.detail)
+        let fields: String = problem.errors.iter().map(|error| format!(" {}: {}", error.pointer, error.detail)).collect();
+        anyhow!("{path} was answered {status}: {} {}{fields}{advice}", problem.title, problem.detail)
     }
 
     /// A failure to reach a service, as an error that says what to do.

@@ -33,7 +33,8 @@ pub async fn run(args: &JourneyArgs) -> Result<()> {
 }
 
 fn text(journey: &Value) -> String {
-    let header = ["event", "version", "lane/seq", "committed", "topic partition/offset", "published", "applied", "notified", "trace"];
+    let header =
+        ["event", "version", "lane/seq", "committed", "topic partition/offset", "published", "applied", "notified", "trace"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for event in journey["events"].as_array().into_iter().flatten() {
         let (committed, published, applied) = (&event["committed"], &event["published"], &event["applied"]);

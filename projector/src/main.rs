@@ -166,12 +166,7 @@ fn shape(context: Context, partitions: u32) -> Shape {
     Shape { partitions, projection: projections::version(context) }
 }
 
-fn inspecting(
-    config: &Config,
-    store: &Arc<RedisStore>,
-    commands: &Arc<CommandService>,
-    notifier: Notifier,
-) -> Inspecting {
+fn inspecting(config: &Config, store: &Arc<RedisStore>, commands: &Arc<CommandService>, notifier: Notifier) -> Inspecting {
     let (brokers, topics) = (&config.kafka_brokers, &config.topic_prefix);
     Inspecting {
         journeys: Journeys::new(Arc::clone(commands), notifier, Arc::clone(store), brokers, topics),

@@ -12,6 +12,7 @@ use metrics::Unit;
 
 /// What every label means.
 pub const LABELS: &[(&str, &str)] = &[
+    ("cause", "why it was lost"),
     ("channel", "how a message goes out: `webhook`, `email`, `sms`"),
     ("context", "the bounded context: `users`, `products`, `orders`, `payments`"),
     ("ending", "how a saga ended: `fulfilled`, or why its order was cancelled"),
@@ -26,6 +27,7 @@ pub const LABELS: &[(&str, &str)] = &[
     ("partition", "the partition of the context's topic"),
     ("route", "the route's pattern, never a path; `unmatched` where there is none (OpenTelemetry: `http.route`)"),
     ("service", "a kind of service, as it is registered"),
+    ("signal", "what is exported: `traces`, `logs`"),
     ("stage", "where a saga is: `running`, `confirmed`, `ending`, `stuck`, `parked`"),
     ("state", "`pending`, or `skipped` for what is written down and not sent"),
     ("status", "the HTTP status (OpenTelemetry: `http.response.status_code`)"),
@@ -152,6 +154,13 @@ pub const METRICS: &[Metric] = &[
         "1 while the service registry hears this process's heartbeats.",
     ),
     Metric::gauge("orderflow_registry_instances", "instances", &["service"], "Instances known of a service that this one calls."),
+    Metric::counter("orderflow_telemetry_exported_total", "records", &["signal"], "Spans and log lines that the collector took."),
+    Metric::counter(
+        "orderflow_telemetry_dropped_total",
+        "records",
+        &["cause", "signal"],
+        "Spans and log lines that were lost: no room was left (`queue-full`), or the collector did not take them (`not-taken`).",
+    ),
     Metric::gauge("process_resident_memory_bytes", "bytes", &[], "Memory that the process has in RAM."),
     Metric::counter(
         "process_cpu_seconds_total",

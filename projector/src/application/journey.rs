@@ -237,13 +237,7 @@ impl Journeys {
         }
     }
 
-    fn leg(
-        &self,
-        event: &RecordedEvent,
-        place: Option<&Place>,
-        applied: Option<Applied>,
-        notified: Option<Vec<Receipt>>,
-    ) -> Leg {
+    fn leg(&self, event: &RecordedEvent, place: Option<&Place>, applied: Option<Applied>, notified: Option<Vec<Receipt>>) -> Leg {
         let published = place.map(|Place { partition, offset, at }| Published {
             topic: self.topic.to_string(),
             partition: *partition,

@@ -17,7 +17,8 @@ fn the_file_is_what_the_handlers_say() {
         assert!(operation["responses"]["200"].is_object(), "{} {}: {operation}", endpoint.method, endpoint.path);
         assert_eq!(operation.get("security").is_some(), endpoint.roles.is_some(), "{} {}", endpoint.method, endpoint.path);
     }
-    let (file, text) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/openapi/query-service.json"), openapi::pretty(&document));
+    let (file, text) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/openapi/query-service.json"), openapi::pretty(&document));
     if env::var_os("UPDATE_SCHEMAS").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, &text).unwrap();

@@ -19,7 +19,12 @@ impl FixedList {
     /// `NAME/CONTEXT+CONTEXT=URL`. An error says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(|entry| instance(entry).ok_or_else(|| format!("`{entry}` is not NAME=http://HOST:PORT or NAME/CONTEXT+CONTEXT=http://HOST:PORT"))).collect()
+        entries
+            .map(|entry| {
+                instance(entry)
+                    .ok_or_else(|| format!("`{entry}` is not NAME=http://HOST:PORT or NAME/CONTEXT+CONTEXT=http://HOST:PORT"))
+            })
+            .collect()
     }
 }
 

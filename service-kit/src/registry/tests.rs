@@ -94,7 +94,17 @@ async fn a_fixed_list_has_what_it_was_given() {
         let serving = apart.iter().filter(|instance| instance.serves(context)).map(|instance| instance.host.as_str());
         assert!(serving.eq(hosts.iter().copied()), "{context}");
     }
-    for bad in ["a", "a/=http://a", "a/b+=http://a", "/b=http://a", "=http://a", "a=https://a", "a=http://a/path", "a=http://u:p@a", "a=http://a?b"] {
+    for bad in [
+        "a",
+        "a/=http://a",
+        "a/b+=http://a",
+        "/b=http://a",
+        "=http://a",
+        "a=https://a",
+        "a=http://a/path",
+        "a=http://u:p@a",
+        "a=http://a?b",
+    ] {
         assert!(FixedList::parse(bad).is_err(), "{bad}");
     }
     assert!(FixedList::parse("").unwrap().list().await.instances.is_empty());

@@ -61,7 +61,8 @@ fn describe_ready(schemas: &mut Schemas) -> Operation {
 }
 
 fn describe_metrics(_: &mut Schemas) -> Operation {
-    Operation::new("metrics", TAG, "The process's metrics, for Prometheus.").answer(200, Answer::text("text/plain", "All of them."))
+    Operation::new("metrics", TAG, "The process's metrics, for Prometheus.")
+        .answer(200, Answer::text("text/plain", "All of them."))
 }
 
 fn describe_log_level(schemas: &mut Schemas) -> Operation {

@@ -49,7 +49,11 @@ impl ProviderConfig {
         let wrong = || ConfigError::new("PAYMENT_PROVIDER_URL", "must be an http:// or https:// URL");
         let url: Url = self.payment_provider_url.parse().map_err(|_| wrong())?;
         // A secret in the URL would be logged with it.
-        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        if !matches!(url.scheme(), "http" | "https")
+            || !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+        {
             return Err(wrong());
         }
         let (value, file) = (self.payment_provider_key.as_ref(), self.payment_provider_key_file.as_deref());

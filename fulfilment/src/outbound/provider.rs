@@ -167,7 +167,7 @@ impl HttpProvider {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let body = serde_json::to_vec(body).map_err(|_| Trouble::not_asked("the request can't be made".to_owned()))?;
+        let body = serde_json::to_vec(body).map_err(|_| client::cannot_be_made())?;
         let mut asking = Outgoing::begin("POST", url.as_str(), trace::current());
         let sent = self.client.post(&url, key, &asking.traceparent(), body).await;
         let reply = sent.inspect_err(|trouble| asking.failed(&trouble.why))?;

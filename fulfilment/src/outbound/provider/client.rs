@@ -102,7 +102,8 @@ impl Client {
     }
 }
 
-fn cannot_be_made() -> Trouble {
+/// What is asked can't be put into a request.
+pub(super) fn cannot_be_made() -> Trouble {
     Trouble::not_asked("the request can't be made".to_owned())
 }
 

@@ -11,6 +11,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "  BACKENDS=native|compose decides where the servers run; without it, Compose if Docker works."
+	@echo "  PROGRAMS=debug takes the programs of the tests, which need no release build."
 	@echo "  COMPOSE_PROFILES=observability adds Prometheus, Grafana, Jaeger and a collector to Compose."
 
 demo: ## Start everything and watch half a year of real orders flow through it
@@ -43,8 +44,8 @@ lint: ## Check format, lints, licences and advisories
 contracts: ## Compare the descriptions of HTTP and events with the last release
 	@deploy/contracts
 
-schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions (PROGRAMS=debug)
-	@deploy/schemathesis/run $(PROGRAMS)
+schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions
+	@deploy/schemathesis/run
 
 chaos: ## Break everything by a seed and see that nothing is lost (SEED=7 DURATION=1200: twenty minutes)
 	@deploy/chaos

@@ -2,6 +2,8 @@
 
 use service_kit::metrics::Metric;
 
+use crate::domain::saga::{Ending, Step};
+
 /// Those that only this service has.
 pub const METRICS: &[Metric] = &[
     Metric::counter(
@@ -38,10 +40,6 @@ pub const METRICS: &[Metric] = &[
 
 /// Of an attempt at a step.
 const OUTCOMES: [&str; 3] = ["done", "refused", "unknown"];
-/// Steps of the saga.
-const STEPS: [&str; 9] = ["reserve", "authorise", "confirm", "capture", "commit", "refund", "void", "release", "cancel"];
-/// How a saga ends.
-const ENDINGS: [&str; 7] = ["fulfilled", "out-of-stock", "declined", "timed-out", "cancelled", "unconfirmed", "aborted"];
 /// What the provider is asked for.
 const OPERATIONS: [&str; 4] = ["authorise", "capture", "void", "refund"];
 /// What comes of that.
@@ -50,12 +48,12 @@ const CALL_OUTCOMES: [&str; 4] = ["done", "refused", "unknown", "unavailable"];
 /// Describes them all. What has not happened yet is 0, so that its first time is seen as a rise.
 pub fn describe() {
     service_kit::metrics::describe("fulfilment", env!("CARGO_PKG_VERSION"), &[consumer::METRICS, METRICS]);
-    for step in STEPS {
+    for step in Step::NAMES {
         for outcome in OUTCOMES {
             metrics::counter!("orderflow_saga_steps_total", "step" => step, "outcome" => outcome).increment(0);
         }
     }
-    for ending in ENDINGS {
+    for ending in ["fulfilled"].into_iter().chain(Ending::NAMES) {
         metrics::counter!("orderflow_sagas_ended_total", "ending" => ending).increment(0);
     }
     for operation in OPERATIONS {

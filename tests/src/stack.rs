@@ -1,6 +1,7 @@
 //! All services of a test, on a database, topics and read models of their own.
 
 mod apart;
+mod notifier;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use system_tests::{Context::Orders, Plan, Stack, binaries, client::token, process::Process, stack::JWT_SECRET, wait::until};
+use system_tests::{Context::Orders, Plan, client::token, process::Process, wait::until};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ impl World {
     async fn start() -> Self {
         let audited = vec![("AUDIT_STREAMS_PER_SECOND", "20")];
         let shop = Shop::open(Plan { projector_environment: audited, ..plan() }).await;
-        let mut notifier = notifier(&shop.stack);
+        let mut notifier = shop.stack.notifier(&[]);
         notifier.start().await;
         let receiver = Receiver::start(200).await;
         let (user, product) = (shop.user("pm_card").await, shop.product(10_000).await);
@@ -109,24 +109,6 @@ impl World {
         shop.state(Orders, order).await;
         until("the endpoint hears of the order", PATIENCE, async || (self.receiver.ids().len() > before).then_some(())).await;
     }
-}
-
-fn notifier(stack: &Stack) -> Process {
-    let directory = stack.file("notifier");
-    std::fs::create_dir(&directory).unwrap();
-    let environment = [
-        ("JWT_SECRET", JWT_SECRET.to_owned()),
-        ("DATABASE_URL", stack.database.url.clone()),
-        ("KAFKA_BROKERS", stack.topics.brokers.clone()),
-        ("TOPIC_PREFIX", stack.topics.prefix.clone()),
-        ("COMMAND_SERVICE_URL", stack.commands[0].url()),
-        ("GROUP_ID", format!("{}-notifier", stack.name)),
-        ("NOTIFIER_KEY", "bm90aWZpZXItdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=".to_owned()),
-        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
-        ("WEBHOOK_ALLOW_HTTP", "true".to_owned()),
-    ];
-    let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Process::new("notifier", binaries::program("notifier"), environment, &directory)
 }
 
 /// Fails on what a service exports and the tables don't have, or have otherwise.

@@ -36,6 +36,9 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// What endings are called: every [`Self::name`].
+    pub const NAMES: [&str; 6] = ["out-of-stock", "declined", "timed-out", "cancelled", "unconfirmed", "aborted"];
+
     /// What it is called in metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {

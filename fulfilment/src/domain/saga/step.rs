@@ -28,6 +28,9 @@ pub enum Step {
 }
 
 impl Step {
+    /// What steps are called: every [`Self::name`].
+    pub const NAMES: [&str; 9] = ["reserve", "authorise", "confirm", "capture", "commit", "refund", "void", "release", "cancel"];
+
     /// What it is called, to people and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

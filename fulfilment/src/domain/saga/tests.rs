@@ -235,3 +235,30 @@ fn every_step_has_a_key_of_its_own() {
     let keys: std::collections::HashSet<_> = products.into_iter().chain(plain).map(Step::key).collect();
     assert_eq!(keys.len(), 10);
 }
+
+#[test]
+fn every_name_is_listed() {
+    let return_id = ReturnId(Uuid::from_u128(0xC));
+    let steps = [
+        Step::Reserve(LANTERN),
+        Step::Authorise,
+        Step::Confirm,
+        Step::Capture,
+        Step::Commit(LANTERN),
+        Step::Refund(return_id),
+        Step::Void,
+        Step::Release(LANTERN),
+        Step::Cancel,
+    ];
+    assert_eq!(steps.map(Step::name), Step::NAMES);
+    let why = || reason("no");
+    let endings = [
+        Ending::OutOfStock { product_id: LANTERN, reason: why() },
+        Ending::Declined { reason: why() },
+        Ending::TimedOut,
+        Ending::Cancelled,
+        Ending::Unconfirmed { reason: why() },
+        Ending::Aborted { reason: why() },
+    ];
+    assert_eq!(endings.each_ref().map(Ending::name), Ending::NAMES);
+}

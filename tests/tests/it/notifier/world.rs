@@ -9,7 +9,6 @@ use system_tests::{
     Context::{Orders, Products, Users},
     Plan, Stack, binaries, client,
     process::Process,
-    stack::JWT_SECRET,
     wait::until,
 };
 use uuid::Uuid;
@@ -37,38 +36,21 @@ impl World {
     /// With a notifier that is killed or panics as `failpoints` says, if it says anything.
     pub(crate) async fn start(failpoints: &str) -> Self {
         let stack = Stack::start(Plan::default()).await;
-        let directory = stack.file("notifier");
+        let directory = stack.file("sms-sandbox");
         std::fs::create_dir(&directory).unwrap();
         let mut sandbox = Process::new("sms-sandbox", binaries::program("sms-sandbox"), Vec::new(), &directory);
         sandbox.start().await;
         let mail = MailServer::start();
-        let environment = [
-            ("JWT_SECRET", JWT_SECRET.to_owned()),
-            ("RUST_BACKTRACE", "1".to_owned()),
-            ("SHUTDOWN_TIMEOUT", "60".to_owned()),
-            ("LOG_LEVEL", "debug,rdkafka=info,librdkafka=info,hyper=info,sqlx=info".to_owned()),
-            ("DATABASE_URL", stack.database.url.clone()),
-            ("KAFKA_BROKERS", stack.topics.brokers.clone()),
-            ("TOPIC_PREFIX", stack.topics.prefix.clone()),
-            ("COMMAND_SERVICE_URL", stack.commands[0].url()),
-            ("REGISTRY_URL", stack.redis.url()),
-            ("REGISTRY_PREFIX", stack.redis_prefix().to_owned()),
-            ("GROUP_ID", format!("{}-notifier", stack.name)),
-            ("GROUP_INSTANCE_ID", format!("{}-notifier-0", stack.name)),
-            ("SESSION_TIMEOUT", "6".to_owned()),
-            ("NOTIFIER_KEY", "bm90aWZpZXItdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=".to_owned()),
-            ("SEND_TIMEOUT", "2".to_owned()),
-            ("RETRY_FIRST", "1".to_owned()),
-            ("RETRY_MOST", "2".to_owned()),
-            ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
-            ("WEBHOOK_ALLOW_HTTP", "true".to_owned()),
-            ("SMTP_URL", mail.url.clone()),
-            ("MAIL_FROM", "Lamps & Co <orders@lamps.example>".to_owned()),
-            ("SHOP_NAME", "Lamps & Co".to_owned()),
-            ("SMS_PROVIDER_URL", sandbox.url()),
-        ];
-        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let mut notifier = Process::new("notifier", binaries::program("notifier"), environment, &directory);
+        let mut notifier = stack.notifier(&[
+            ("LOG_LEVEL", "debug,rdkafka=info,librdkafka=info,hyper=info,sqlx=info"),
+            ("SEND_TIMEOUT", "2"),
+            ("RETRY_FIRST", "1"),
+            ("RETRY_MOST", "2"),
+            ("SMTP_URL", &mail.url),
+            ("MAIL_FROM", "Lamps & Co <orders@lamps.example>"),
+            ("SHOP_NAME", "Lamps & Co"),
+            ("SMS_PROVIDER_URL", &sandbox.url()),
+        ]);
         notifier.set("FAILPOINTS", failpoints);
         notifier.start().await;
         let (client, http) = (stack.client(), reqwest::Client::new());

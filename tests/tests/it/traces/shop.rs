@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 use system_tests::{
     Client, Command,
     Context::{Products, Users},
-    Plan, Stack, binaries,
+    Plan, Stack,
     client::token,
     collector::Collector,
     process::Process,
-    stack::JWT_SECRET,
     wait::until,
 };
 use uuid::Uuid;
@@ -42,7 +41,8 @@ impl Shop {
             ("OTEL_BSP_SCHEDULE_DELAY", "200"),
         ];
         let stack = Stack::start(Plan { fulfilments: 1, environment: telling.clone(), ..Plan::default() }).await;
-        let notifier = notifier(&stack, &telling).await;
+        let mut notifier = stack.notifier(&telling);
+        notifier.start().await;
         let (client, webhook) = (stack.client(), Receiver::start(204).await);
         let (product, user) = (Uuid::now_v7(), Uuid::now_v7());
         let price = json!({"minor": 250, "currency": "GBP"});
@@ -110,26 +110,4 @@ impl Shop {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
-}
-
-async fn notifier(stack: &Stack, telling: &[(&'static str, &'static str)]) -> Process {
-    let own = [
-        ("JWT_SECRET", JWT_SECRET.to_owned()),
-        ("SHUTDOWN_TIMEOUT", "60".to_owned()),
-        ("DATABASE_URL", stack.database.url.clone()),
-        ("KAFKA_BROKERS", stack.topics.brokers.clone()),
-        ("TOPIC_PREFIX", stack.topics.prefix.clone()),
-        ("COMMAND_SERVICE_URL", stack.commands[0].url()),
-        ("GROUP_ID", format!("{}-notifier", stack.name)),
-        ("NOTIFIER_KEY", "bm90aWZpZXItdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=".to_owned()),
-        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
-        ("WEBHOOK_ALLOW_HTTP", "true".to_owned()),
-    ];
-    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let telling = telling.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let directory = stack.file("notifier");
-    std::fs::create_dir(&directory).unwrap();
-    let mut notifier = Process::new("notifier", binaries::program("notifier"), own.chain(telling).collect(), &directory);
-    notifier.start().await;
-    notifier
 }

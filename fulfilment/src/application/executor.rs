@@ -142,19 +142,21 @@ impl<P: PaymentProvider> One<P> {
         metrics::counter!("orderflow_saga_steps_total", "step" => step, "outcome" => outcome).increment(1);
         metrics::histogram!("orderflow_saga_step_duration_seconds", "step" => step).record(took.as_secs_f64());
         let attempt = Attempt { at, took, tried };
+        let trace_id = task.trace().map(|trace| trace.trace_id());
         match self.store.settle(&task, &attempt).await {
             Ok(Settled::Answered) => {
-                tracing::debug!(order.id = %task.order_id, saga.step = step, saga.outcome = outcome, "a step was taken");
+                tracing::debug!(order.id = %task.order_id, saga.step = step, saga.outcome = outcome, trace.id = trace_id,
+                    "a step was taken");
             }
             Ok(Settled::Again) => tracing::info!(order.id = %task.order_id, saga.step = step, saga.attempt = task.attempt,
-                tried = ?attempt.tried, "the outcome of a step is not known: it is tried again"),
+                tried = ?attempt.tried, trace.id = trace_id, "the outcome of a step is not known: it is tried again"),
             Ok(Settled::Parked) => tracing::error!(order.id = %task.order_id, saga.step = step, saga.attempt = task.attempt,
-                tried = ?attempt.tried, "the outcome of a step is not known: a person has to look (orderctl saga show)"),
+                tried = ?attempt.tried, trace.id = trace_id, "the outcome of a step is not known: a person has to look (orderctl saga show)"),
             Ok(Settled::Late) => tracing::warn!(order.id = %task.order_id, saga.step = step, saga.outcome = outcome,
-                "an answer came after the lease was over: it does not count"),
+                trace.id = trace_id, "an answer came after the lease was over: it does not count"),
             // What was found out is found out again.
             Err(error) => tracing::warn!(order.id = %task.order_id, saga.step = step, %error,
-                "the outcome of a step can't be stored: it is tried again when the lease is over"),
+                trace.id = trace_id, "the outcome of a step can't be stored: it is tried again when the lease is over"),
         }
         self.due.notify_one();
     }

@@ -192,7 +192,8 @@ fn note(operation: &'static str, key: &str, started: Instant, outcome: &Result<A
     metrics::histogram!("orderflow_provider_call_duration_seconds", "operation" => operation)
         .record(started.elapsed().as_secs_f64());
     if let Err(error) = outcome {
-        tracing::warn!(operation, key, %error, "the payment provider gave no definite answer");
+        let trace_id = trace::current().map(|trace| trace.trace_id());
+        tracing::warn!(operation, key, %error, trace.id = trace_id, "the payment provider gave no definite answer");
     }
 }
 

@@ -198,7 +198,8 @@ impl Actor {
         let fate = self.patience.fate(taken, outcome, fastrand::f64());
         if fate == Fate::Failed {
             let cause = outcome.cause();
-            tracing::warn!(mailbox = %self.mailbox, message.id = %taken.id, cause, "a message is given up");
+            let trace_id = taken.trace().map(|trace| trace.trace_id());
+            tracing::warn!(mailbox = %self.mailbox, message.id = %taken.id, cause, trace.id = trace_id, "a message is given up");
         }
         while let Err(error) = self.store.settle(taken, outcome, fate, took).await {
             tracing::warn!(%error, mailbox = %self.mailbox, message.id = %taken.id, "the ledger can't be written");

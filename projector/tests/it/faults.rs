@@ -106,7 +106,8 @@ fn killed_at(failpoint: &str) {
     let world = World::new();
     let events = interleaved(&orders(60));
     world.write(Context::Orders, &events);
-    for chunks in [0, 2, 5] {
+    // A third death might be at the checkpoint of the first two, and then it is the records there that are blamed.
+    for chunks in [0, 4] {
         let setting = format!("{failpoint}={chunks}*off->return");
         Projector::start_with(&world, &[("FAILPOINTS", &setting)]).died();
     }

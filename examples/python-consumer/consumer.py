@@ -75,7 +75,10 @@ def handle(message, contract: Contract, totals: Totals) -> None:
     """Counts a record, or reports why not; and goes past it either way."""
     place = (message.topic(), message.partition(), message.offset())
     try:
-        totals.count(contract.read(message))
+        event = contract.read(message)
+        if event.data is None:
+            print("unknown {}[{}]@{}: no schema for {}".format(*place, event.type), file=sys.stderr)
+        totals.count(event)
     except (BrokenContract, DoesNotFit) as error:
         print("rejected {}[{}]@{}: {}".format(*place, error), file=sys.stderr)
         totals.reject(*place, str(error))

@@ -16,14 +16,18 @@ class BrokenContract(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """An event. `(source, subject)` names its stream, and `version` its place in it, gapless from 1."""
+    """An event. `(source, subject)` names its stream, and `version` its place in it, gapless from 1.
+
+    One of a type that there is no schema for has no data: types are added without asking consumers, who pass over what they
+    do not know, and follow its stream all the same.
+    """
 
     id: str
     type: str
     source: str
     subject: str
     version: int
-    data: dict
+    data: dict | None
 
 
 class Contract:
@@ -42,16 +46,18 @@ class Contract:
         if message.key() != headers["ce_subject"].encode():
             raise BrokenContract("the key is not ce_subject")
         kind = headers["ce_type"]
-        if kind not in self._events:
-            raise BrokenContract(f"no schema for {kind}")
-        try:
-            data = json.loads(message.value() or b"")
-        except ValueError as error:
-            raise BrokenContract(f"{kind}: not JSON") from error
-        _check(self._events[kind], data, kind)
+        data = self._data(kind, message.value()) if kind in self._events else None
         return Event(
             headers["ce_id"], kind, headers["ce_source"], headers["ce_subject"], int(headers["ce_version"]), data
         )
+
+    def _data(self, kind: str, value: bytes | None) -> dict:
+        try:
+            data = json.loads(value or b"")
+        except ValueError as error:
+            raise BrokenContract(f"{kind}: not JSON") from error
+        _check(self._events[kind], data, kind)
+        return data
 
 
 def _validator(file: Path) -> Draft202012Validator:

@@ -71,7 +71,7 @@ const ENDPOINTS: [(Method, &str, &str); 37] = [
 ];
 
 /// What is for services and operators alone, and what only looks like something else.
-const HIDDEN: [(Method, &str); 12] = [
+const HIDDEN: [(Method, &str); 14] = [
     (Method::GET, "/"),
     (Method::GET, "/metrics"),
     (Method::GET, "/ready"),
@@ -84,6 +84,8 @@ const HIDDEN: [(Method, &str); 12] = [
     (Method::POST, "/v1/verify"),
     (Method::GET, "//v1//feed"),
     (Method::GET, "/v1/orders/..%2ffeed"),
+    (Method::OPTIONS, "/v1/orders/ID/updates"),
+    (Method::OPTIONS, "/v1/rebuilds/ID/differences"),
 ];
 
 async fn behind_a_gateway(commands: usize) -> (Stack, Gateway) {
@@ -154,6 +156,16 @@ async fn one_origin_takes_commands_tells_changes_at_once_and_speaks_tls() {
     client.send(&Command::new(Orders, "place-order", order, place)).await.accepted();
     let read = client.reading(&format!("/v1/orders/{order}?min_version=1")).header("prefer", "wait=30").send().await.unwrap();
     assert_eq!((read.status().as_u16(), &read.headers()[header::ETAG]), (200, &header::HeaderValue::from_static("\"1\"")));
+
+    // Whether a trace is recorded is not for strangers to say.
+    let (stranger, lamp) = ("4bf92f3577b34da6a3ce929d0e0e4736", Uuid::now_v7());
+    let create = json!({"id": lamp, "sku": format!("Lamp-{lamp}"), "name": "Lamp", "price": {"minor": 1, "currency": "GBP"}});
+    let request = reqwest::Client::new().post(format!("{}/v1/products", gateway.url())).bearer_auth(client::token());
+    let request = request.header("traceparent", format!("00-{stranger}-00f067aa0ba902b7-01")).json(&create);
+    assert_eq!(request.send().await.unwrap().status(), 201);
+    let history: Value = client.asking(&format!("/v1/products/{lamp}/events")).send().await.unwrap().json().await.unwrap();
+    let trace = history["events"][0]["traceparent"].as_str().unwrap();
+    assert!(!trace.contains(stranger), "{history}");
 
     // Each event arrives while the answer goes on.
     let path = format!("/v1/orders/{order}/updates");
@@ -228,7 +240,20 @@ async fn too_much_is_refused_as_a_problem() {
         statuses.push(refusal(answer).await);
     }
     let (gone, many) = ((502, "unavailable".to_owned()), (429, "too-many-requests".to_owned()));
-    assert_eq!(statuses, [gone.clone(), gone.clone(), gone, many.clone(), many]);
+    assert_eq!(statuses, [gone.clone(), gone.clone(), gone.clone(), many.clone(), many.clone()]);
+
+    // Behind a proxy that is trusted each of its clients has a rate of its own; else what a client says of itself is nothing.
+    let two = [("GATEWAY_RATE", "1r/m"), ("GATEWAY_BURST", "1")];
+    let trusting = Gateway::start(&behind, &[two[0], two[1], ("GATEWAY_TRUSTED", "10.0.0.0/8,127.0.0.1")]).await;
+    let wary = Gateway::start(&behind, &two).await;
+    for (gateway, other) in [(trusting, gone.clone()), (wary, many.clone())] {
+        let mut statuses = Vec::new();
+        for client in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+            let request = reqwest::Client::new().get(format!("{}/v1/orders", gateway.url())).header("x-forwarded-for", client);
+            statuses.push(refusal(request.send().await.unwrap()).await);
+        }
+        assert_eq!(statuses, [gone.clone(), gone.clone(), other, many.clone()]);
+    }
 }
 
 /// Sends this, and reads what comes until a problem has come, or leave to go on.

@@ -61,7 +61,7 @@ async fn what_it_brings_that_a_stream_keeps_its_instance() {
 async fn redecided(stack: &Stack) -> f64 {
     let mut sum = 0.0;
     for instance in &stack.commands {
-        sum += stack.metric(&instance.url(), "orderflow_batches_redecided_total").await;
+        sum += stack.metric(&instance.url(), "orderflow_writer_batches_redecided_total").await;
     }
     sum
 }

@@ -27,7 +27,12 @@ final class Contract {
     private final Schema headers;
     private final Map<String, Schema> events = new HashMap<>();
 
-    /** An event. {@code (source, subject)} names its stream, and {@code version} its place in it, gapless from 1. */
+    /**
+     * An event. {@code (source, subject)} names its stream, and {@code version} its place in it, gapless from 1.
+     *
+     * <p>One of a type that there is no schema for has no data (null): types are added without asking consumers, who pass over
+     * what they do not know, and follow its stream all the same.
+     */
     record Event(String id, String type, String source, String subject, long version, JsonNode data) {}
 
     /** The record is no event as published. It will not become one by being read again. */
@@ -70,14 +75,10 @@ final class Contract {
         }
         String type = found.get("ce_type").stringValue();
         Schema schema = events.get(type);
-        if (schema == null) {
-            throw new Broken("no schema for " + type);
+        JsonNode data = schema == null ? null : parse(message.value(), type);
+        if (schema != null) {
+            check(schema, data, type);
         }
-        if (message.value() == null || message.value().length == 0) {
-            throw new Broken(type + ": empty");
-        }
-        JsonNode data = parse(message.value(), type);
-        check(schema, data, type);
         return new Event(
                 found.get("ce_id").stringValue(),
                 type,
@@ -93,6 +94,9 @@ final class Contract {
     }
 
     private JsonNode parse(byte[] value, String type) throws Broken {
+        if (value == null || value.length == 0) {
+            throw new Broken(type + ": empty");
+        }
         try {
             return json.readTree(value);
         } catch (JacksonException error) {

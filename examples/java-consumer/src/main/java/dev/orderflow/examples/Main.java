@@ -1,6 +1,7 @@
 package dev.orderflow.examples;
 
 import dev.orderflow.examples.Contract.Broken;
+import dev.orderflow.examples.Contract.Event;
 import dev.orderflow.examples.Totals.DoesNotFit;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
@@ -106,7 +107,13 @@ public final class Main {
     /** Counts a record, or reports why not; and goes past it either way. */
     private static void handle(ConsumerRecord<byte[], byte[]> message, Contract contract, Totals totals) throws SQLException {
         try {
-            totals.count(contract.read(message));
+            Event event = contract.read(message);
+            if (event.data() == null) {
+                System.err.printf(
+                        "unknown %s[%d]@%d: no schema for %s%n",
+                        message.topic(), message.partition(), message.offset(), event.type());
+            }
+            totals.count(event);
         } catch (Broken | DoesNotFit error) {
             System.err.printf(
                     "rejected %s[%d]@%d: %s%n", message.topic(), message.partition(), message.offset(), error.getMessage());

@@ -71,7 +71,7 @@ const ENDPOINTS: [(Method, &str, &str); 37] = [
 ];
 
 /// What is for services and operators alone, and what only looks like something else.
-const HIDDEN: [(Method, &str); 14] = [
+const HIDDEN: [(Method, &str); 13] = [
     (Method::GET, "/"),
     (Method::GET, "/metrics"),
     (Method::GET, "/ready"),
@@ -85,7 +85,6 @@ const HIDDEN: [(Method, &str); 14] = [
     (Method::GET, "//v1//feed"),
     (Method::GET, "/v1/orders/..%2ffeed"),
     (Method::OPTIONS, "/v1/orders/ID/updates"),
-    (Method::OPTIONS, "/v1/rebuilds/ID/differences"),
 ];
 
 async fn behind_a_gateway(commands: usize) -> (Stack, Gateway) {

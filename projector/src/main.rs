@@ -107,6 +107,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             commands,
             letters,
             cluster: cluster.id,
+            group: config.group_id.as_str().into(),
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
             turns_aside: Arc::new(Semaphore::new(TURNS_ASIDE)),

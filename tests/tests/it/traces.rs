@@ -252,8 +252,19 @@ async fn what_is_logged_changes_while_all_runs_and_lines_know_their_trace() {
     // The first was not logged: one line a request at most, and that of the second alone.
     let [line] = &requests[..] else { panic!("{requests:?}") };
     assert_eq!((&*line.service, &*line.severity, &*line.trace_id), ("payment-sandbox", "DEBUG", TRACE), "{line:?}");
-    let told = collector.records().into_iter().find(|line| line.body == "what is logged has changed").unwrap();
-    assert_eq!((&*told.attributes["operator"], &*told.attributes["log.former"]), ("olga", "info"));
+    // Who has silenced it is the last that it says, and who ended the silence the first.
+    assert_eq!(log_level(&sandbox, &operator, Some(json!({"filter": "off"}))).await.0, 200);
+    assert_eq!(log_level(&sandbox, &operator, Some(json!({"filter": "info"}))).await.0, 200);
+    let changes = until("all changes are told", PATIENCE, async || {
+        let told = collector.records().into_iter().filter(|line| line.body == "what is logged changes");
+        let told: Vec<_> = told
+            .map(|line| ["operator", "log.former", "log.filter"].map(|key| line.attributes[key].clone()))
+            .collect();
+        (told.len() >= 3).then_some(told)
+    })
+    .await;
+    let loud = "service_kit=debug,info";
+    assert_eq!(changes, [["olga", "info", loud], ["olga", loud, "off"], ["olga", "off", "info"]]);
     let file = std::fs::read_to_string(directory.path().join("payment-sandbox.log")).unwrap();
     assert!(file.lines().any(|line| line.contains("/v1/book") && line.contains(TRACE)), "{file}");
 }

@@ -25,6 +25,8 @@ pub struct Span {
     pub name: String,
     /// What it is to others.
     pub kind: SpanKind,
+    /// Whether it has failed.
+    pub has_failed: bool,
     /// Its trace.
     pub trace_id: String,
     /// Its id.
@@ -156,6 +158,7 @@ fn told_span(service: &str, span: &otlp::Span) -> Span {
         service: service.to_owned(),
         name: span.name.clone(),
         kind: span.kind(),
+        has_failed: span.status.as_ref().is_some_and(|status| status.code() == otlp::status::StatusCode::Error),
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),

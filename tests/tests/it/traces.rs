@@ -1,5 +1,6 @@
 //! One trace from the command to the read model and on, told to a collector; logs beside it; and a collector that is away.
 
+mod failing;
 mod shop;
 mod tree;
 
@@ -117,6 +118,7 @@ fn command(tree: &Tree) {
         ("http.request.method", "POST"),
         ("http.route", "/v1/orders"),
         ("url.path", "/v1/orders"),
+        ("url.scheme", "http"),
         ("http.response.status_code", "201"),
     ] {
         assert_eq!(request.attributes[key], value, "{request:?}");
@@ -148,10 +150,13 @@ fn batches(tree: &Tree, shop: &Shop) {
         let back = (TRACE.to_owned(), command.span_id.clone());
         assert!(batch.links.contains(&back), "{batch:?} of {member:?}");
     }
-    assert_eq!((sent.kind, processed.kind), (SpanKind::Producer, SpanKind::Consumer));
+    assert_eq!((sent.kind, processed.kind), (SpanKind::Client, SpanKind::Consumer));
     for span in [sent, processed] {
         assert_eq!((&*span.attributes["messaging.system"], &*span.attributes["messaging.destination.name"]), ("kafka", &*topic));
     }
+    assert!(processed.attributes.contains_key("messaging.consumer.group.name"), "{processed:?}");
+    let failed = [command, sent, processed].into_iter().find(|span| span.has_failed);
+    assert!(failed.is_none() && command.attributes["orderflow.outcome"] == "accepted", "{failed:?} {command:?}");
     let call = tree.of_batch(&processed.links[0].1);
     assert_eq!((&*call.name, &*call.attributes["db.system.name"]), ("FCALL", "redis"), "{call:?}");
 }
@@ -192,6 +197,28 @@ async fn ask(service: &Process) -> StatusCode {
     request.header("traceparent", traceparent("01")).send().await.unwrap().status()
 }
 
+/// Asks it for something that it never answers, and goes away.
+async fn give_up(service: &Process) {
+    let body = json!({"amount": {"minor": 100, "currency": "GBP"}, "method": "pm_card"});
+    let url = format!("{}/v1/authorisations", service.url());
+    let request = reqwest::Client::new().post(url).bearer_auth("a-key").header("traceparent", traceparent("01"));
+    let request = request.header("Idempotency-Key", "gone").header("Sandbox-Behaviour", "hangs").json(&body);
+    let asking = tokio::spawn(request.send());
+    until("it is asked", PATIENCE, async || {
+        let calls = reqwest::Client::new().get(format!("{}/v1/calls?key=gone", service.url())).bearer_auth(token());
+        let calls = calls.header("traceparent", traceparent("00")).send().await.unwrap().text().await.unwrap();
+        calls.contains("gone").then_some(())
+    })
+    .await;
+    asking.abort();
+    let gone = r#"route="/v1/authorisations",status="499"} 1"#;
+    until("the client is missed", PATIENCE, async || {
+        let metrics = reqwest::get(format!("{}/metrics", service.url())).await.unwrap().text().await.unwrap();
+        metrics.contains(gone).then_some(())
+    })
+    .await;
+}
+
 async fn log_level(service: &Process, token: &str, body: Option<Value>) -> (u16, Value) {
     let method = if body.is_some() { Method::PUT } else { Method::GET };
     let request = reqwest::Client::new().request(method, format!("{}/admin/log-level", service.url())).bearer_auth(token);
@@ -208,12 +235,18 @@ async fn a_process_that_ends_tells_what_it_has_not_told() {
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint), ("OTEL_SERVICE_NAME", "money")];
     let mut sandbox = sandbox(&directory, &[&settings[..], &never].concat()).await;
     assert_eq!(ask(&sandbox).await, 200);
+    give_up(&sandbox).await;
     assert!(collector.spans().is_empty() && collector.records().is_empty());
     sandbox.signal(Signal::TERM);
     assert_eq!(sandbox.ended(PATIENCE).await.code(), Some(0));
     let spans = collector.spans();
     let names: Vec<_> = spans.iter().map(|span| (&*span.service, &*span.name, &*span.trace_id)).collect();
-    assert_eq!(names, [("money", "GET /v1/book", TRACE)]);
+    assert_eq!(names, [("money", "GET /v1/book", TRACE), ("money", "POST /v1/authorisations", TRACE)]);
+    let gone = &spans[1];
+    assert!(gone.has_failed && gone.attributes["error.type"] == "client-gone", "{gone:?}");
+    for (key, value) in [("http.request.method", "POST"), ("http.route", "/v1/authorisations")] {
+        assert_eq!(gone.attributes[key], value, "{gone:?}");
+    }
     let lines = collector.records();
     for body in ["listening", "shutting down", "stopped"] {
         assert!(lines.iter().any(|line| line.body == body && line.service == "money"), "{body} in {lines:?}");

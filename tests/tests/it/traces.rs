@@ -254,6 +254,24 @@ async fn a_process_that_ends_tells_what_it_has_not_told() {
 }
 
 #[tokio::test]
+async fn a_process_that_cannot_start_tells_why() {
+    let (collector, directory) = (Collector::start().await, tempfile::tempdir().unwrap());
+    let settings = [
+        ("JWT_SECRET", JWT_SECRET),
+        ("SANDBOX_KEY", "a-key"),
+        ("BOOK_FILE", "/nowhere/book.jsonl"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint),
+    ];
+    let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let mut process = Process::new("payment-sandbox", binaries::program("payment-sandbox"), environment, directory.path());
+    process.spawn();
+    assert_eq!(process.ended(PATIENCE).await.code(), Some(1));
+    let lines = collector.records();
+    let told = lines.iter().find(|line| line.body == "cannot start").unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(told.severity == "ERROR" && told.attributes["error"].contains("/nowhere"), "{told:?}");
+}
+
+#[tokio::test]
 async fn what_is_logged_changes_while_all_runs_and_lines_know_their_trace() {
     let (collector, directory) = (Collector::start().await, tempfile::tempdir().unwrap());
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint), ("OTEL_BLRP_SCHEDULE_DELAY", "100")];

@@ -52,13 +52,13 @@ pub(crate) fn spans() -> Option<&'static Spans> {
 
 /// Begins to export, and gives the layer that makes log lines records.
 pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
-    let client = OtlpClient::new(Handle::try_current()?);
+    let runtime = Handle::try_current()?;
     let resource = resource(settings, Box::new(EnvResourceDetector::new()));
 
     let tally = Arc::new(Tally::new("traces"));
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_shared_http_client(client.clone())
+        .with_shared_http_client(OtlpClient::new(runtime.clone(), Arc::clone(&tally)))
         .with_retry_policy(retries())
         .with_endpoint(settings.url("/v1/traces"))
         .build()?;
@@ -73,7 +73,7 @@ pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
     let tally = Arc::new(Tally::new("logs"));
     let exporter = LogExporter::builder()
         .with_http()
-        .with_shared_http_client(client)
+        .with_shared_http_client(OtlpClient::new(runtime, Arc::clone(&tally)))
         .with_retry_policy(retries())
         .with_endpoint(settings.url("/v1/logs"))
         .build()?;

@@ -331,8 +331,8 @@ async fn a_collector_that_is_away_never_answers_or_refuses_holds_nothing_up() {
     let picky = Collector::picky().await;
     for (endpoint, complains) in [
         ("http://127.0.0.1:1", "the collector takes no telemetry"),
-        (&hangs, "the collector takes no telemetry"),
-        (&picky.endpoint, "the collector refuses some telemetry"),
+        (&*hangs, "the collector takes no telemetry"),
+        (&*picky.endpoint, "the collector refuses some telemetry"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50")];

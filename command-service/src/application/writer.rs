@@ -6,6 +6,7 @@
 
 mod batch;
 mod execute;
+mod failure;
 mod traced;
 
 use std::{

@@ -3,7 +3,7 @@
 
 use service_kit::trace::{self, Span, SpanKind};
 
-use super::execute::Failure;
+use super::failure::Failure;
 use crate::{
     application::command::Submission,
     domain::Aggregate,

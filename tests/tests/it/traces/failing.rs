@@ -75,10 +75,11 @@ async fn failed(shop: &Shop, postgres: &mut PgConnection) {
 
 /// Work that is given up amid a retry did not succeed.
 async fn dropped(shop: &mut Shop, postgres: &mut PgConnection) {
+    let (url, retries) = (shop.stack.fulfilments[0].url(), "orderflow_consumer_retries_total");
+    let before = shop.stack.metric(&url, retries).await;
     refuse_rows(postgres, "fulfilment.sagas").await;
     shop.place(&traceparent(DROPPED)).await;
-    let url = shop.stack.fulfilments[0].url();
-    shop.stack.metric_reaches(&url, "orderflow_consumer_retries_total", 1.0).await;
+    shop.stack.metric_reaches(&url, retries, before + 1.0).await;
     shop.stack.fulfilments[0].signal(Signal::TERM);
     shop.stack.fulfilments[0].ended(PATIENCE).await;
     let name = format!("process {}", shop.topic("orders"));

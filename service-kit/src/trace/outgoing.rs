@@ -18,7 +18,8 @@ impl Outgoing {
     /// Part of what `parent` is about, or the root of a trace of its own.
     pub fn begin(method: &'static str, url: &str, parent: Option<TraceContext>) -> Self {
         let context = parent.map_or_else(TraceContext::new, |parent| parent.child());
-        let mut span = Span::client(context, parent, || method);
+        // Whoever runs out of patience drops it.
+        let mut span = Span::client(context, parent, || method).unless_done("no-answer");
         if span.is_recorded() {
             span.set("http.request.method", method);
             let url = url.parse::<Uri>().unwrap_or_default();
@@ -40,6 +41,7 @@ impl Outgoing {
     /// An answer came.
     pub fn answered(&mut self, status: u16) {
         self.span.set("http.response.status_code", i64::from(status));
+        self.span.done();
         if status >= 400 && self.span.is_recorded() {
             self.span.fail(status.to_string(), "");
         }

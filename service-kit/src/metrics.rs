@@ -131,7 +131,12 @@ impl Metric {
 /// The metrics of every service.
 pub const METRICS: &[Metric] = &[
     Metric::gauge("orderflow_build_info", "processes", &["service", "version"], "1, with what runs as labels."),
-    Metric::counter("orderflow_http_requests_total", "requests", &["method", "route", "status"], "Requests, by how they were answered."),
+    Metric::counter(
+        "orderflow_http_requests_total",
+        "requests",
+        &["method", "route", "status"],
+        "Requests, by how they were answered.",
+    ),
     Metric::histogram(
         "orderflow_http_request_duration_seconds",
         "seconds",

@@ -32,7 +32,8 @@ const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
 const CLIENT_GONE: u16 = 499;
 
 /// The statuses that are answered so often that their counters are kept at hand.
-const STATUSES: [u16; 19] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, CLIENT_GONE, 500, 503, 504];
+const STATUSES: [u16; 19] =
+    [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, CLIENT_GONE, 500, 503, 504];
 
 /// Those that say that we have failed. They are counted from 0.
 const FAILURES: [u16; 3] = [500, 503, 504];

@@ -79,8 +79,7 @@ impl Messages {
         describe(&mut batch, operation, topic, partition);
         batch.set("messaging.batch.message_count", i64::from(count));
         let each = members.iter().map(|(trace, message)| {
-            let mut span =
-                Span::afterwards(trace, operation.kind(), || format!("{verb} {topic}")).unless_done(INTERRUPTED);
+            let mut span = Span::afterwards(trace, operation.kind(), || format!("{verb} {topic}")).unless_done(INTERRUPTED);
             describe(&mut span, operation, topic, partition);
             span.set("messaging.message.id", message.id.to_string());
             span.set("messaging.kafka.message.key", message.key.to_string());

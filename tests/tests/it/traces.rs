@@ -312,9 +312,8 @@ async fn what_is_logged_changes_while_all_runs_and_lines_know_their_trace() {
     assert_eq!(log_level(&sandbox, &operator, Some(json!({"filter": "info"}))).await.0, 200);
     let changes = until("all changes are told", PATIENCE, async || {
         let told = collector.records().into_iter().filter(|line| line.body == "what is logged changes");
-        let told: Vec<_> = told
-            .map(|line| ["operator", "log.former", "log.filter"].map(|key| line.attributes[key].clone()))
-            .collect();
+        let told: Vec<_> =
+            told.map(|line| ["operator", "log.former", "log.filter"].map(|key| line.attributes[key].clone())).collect();
         (told.len() >= 3).then_some(told)
     })
     .await;

@@ -9,14 +9,18 @@ use command_service::{
 };
 use mimalloc::MiMalloc;
 use service_kit::{
-    auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
+    auth::Verifier, config, exit, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
 };
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let _failpoints = fail::FailScenario::setup();
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;

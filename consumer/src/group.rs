@@ -112,6 +112,7 @@ pub async fn run<H: Handler>(settings: Settings, handler: Arc<H>, stop: Cancella
 
 /// This process's membership in the group.
 struct Group<H> {
+    name: Arc<str>,
     consumer: Arc<StreamConsumer<GroupContext>>,
     events: mpsc::UnboundedReceiver<GroupEvent>,
     contexts: HashMap<String, Context>,
@@ -137,7 +138,8 @@ impl<H: Handler> Group<H> {
         let topics: Vec<&str> = contexts.keys().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);
-        Ok(Self { consumer, events, contexts, handler, status, batch: settings.batch.max(1), workers: HashMap::new() })
+        let (name, batch) = (settings.group_id.into(), settings.batch.max(1));
+        Ok(Self { name, consumer, events, contexts, handler, status, batch, workers: HashMap::new() })
     }
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<(), Error> {
@@ -177,6 +179,7 @@ impl<H: Handler> Group<H> {
                 context,
                 topic,
                 partition,
+                group: Arc::clone(&self.name),
                 batch: self.batch,
                 status: self.status.add(context, partition),
                 stop: CancellationToken::new(),

@@ -35,6 +35,8 @@ pub(crate) struct Worker<H> {
     pub(crate) context: Context,
     pub(crate) topic: String,
     pub(crate) partition: i32,
+    /// The consumer group.
+    pub(crate) group: Arc<str>,
     pub(crate) batch: usize,
     pub(crate) status: Arc<PartitionStatus>,
     pub(crate) stop: CancellationToken,
@@ -125,17 +127,21 @@ impl<H: Handler> Worker<H> {
         }
         let (handler, records): (&H, &[Received]) = (&self.handler, events);
         let partition = u32::try_from(self.partition).ok();
-        let spans = Messages::begin(Operation::Process, &self.topic, partition, records.iter().map(message));
-        self.until_done(|| handler.handle(records)).await?;
-        drop(spans);
+        let mut spans = Messages::begin(Operation::Process, &self.topic, partition, records.iter().map(message));
+        spans.set("messaging.consumer.group.name", Arc::clone(&self.group));
+        let failures = self.until_done(|| handler.handle(records)).await?;
+        if failures > 0 {
+            spans.set("orderflow.retries", i64::from(failures));
+        }
+        spans.done();
         let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
         metrics::counter!("orderflow_consumer_records_total", "context" => self.context.name()).increment(count);
         events.clear();
         Ok(())
     }
 
-    /// Runs `attempt` until it succeeds. One that panics has failed.
-    async fn until_done<F>(&self, attempt: impl Fn() -> F + Sync) -> Result<(), Stopped>
+    /// Runs `attempt` until it succeeds, and says how often it failed before. One that panics has failed.
+    async fn until_done<F>(&self, attempt: impl Fn() -> F + Sync) -> Result<u32, Stopped>
     where
         F: Future<Output = Result<(), H::Error>> + Send,
     {
@@ -152,7 +158,7 @@ impl<H: Handler> Worker<H> {
                         self.status.set_trouble(None);
                         tracing::info!(kafka.topic = self.topic, kafka.partition = self.partition, failures, "goes on");
                     }
-                    return Ok(());
+                    return Ok(failures);
                 }
                 Ok(Err(error)) => self.note(&mut failures, &error),
                 // Its place and message are in the log.

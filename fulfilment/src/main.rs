@@ -12,7 +12,7 @@ use fulfilment::{
     outbound::{command_service::CommandService, postgres::Store, provider::HttpProvider},
 };
 use service_kit::{
-    auth::Verifier, breaker, config, health::Health, instances::Instances, registry::Registration, server::Server,
+    auth::Verifier, breaker, config, exit, health::Health, instances::Instances, registry::Registration, server::Server,
     shutdown::Shutdown, telemetry,
 };
 use tokio::sync::Notify;
@@ -24,7 +24,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COMMANDS: &str = "command-service";
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     fulfilment::metrics::describe();

@@ -3,13 +3,17 @@
 use std::{process::ExitCode, sync::Arc};
 
 use payment_sandbox::{application::desk::Desk, config::Config, inbound::http, outbound::book_file::BookFile};
-use service_kit::{auth::Verifier, config, health::Health, server::Server, shutdown::Shutdown, telemetry};
+use service_kit::{auth::Verifier, config, exit, health::Health, server::Server, shutdown::Shutdown, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     payment_sandbox::metrics::describe();

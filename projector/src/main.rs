@@ -30,7 +30,7 @@ use projector::{
 use read_model::Generation;
 use service_kit::{
     auth::Verifier,
-    breaker, config,
+    breaker, config, exit,
     health::{Health, StateCheck},
     instances::Instances,
     registry::{OwnRedis, Registration, ServiceRegistry},
@@ -58,7 +58,11 @@ const NOTIFIER: &str = "notifier";
 const RETRY: Duration = Duration::from_millis(500);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let _failpoints = fail::FailScenario::setup();
     let metrics = telemetry::init(&config.common)?;
@@ -107,6 +111,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             commands,
             letters,
             cluster: cluster.id,
+            group: config.group_id.as_str().into(),
             limits: config.limits(),
             turns: Arc::new(Semaphore::new(TURNS)),
             turns_aside: Arc::new(Semaphore::new(TURNS_ASIDE)),

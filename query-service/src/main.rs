@@ -4,14 +4,18 @@ use std::{process::ExitCode, sync::Arc};
 
 use query_service::{application::services::Services, config::Config, inbound::http, outbound::redis::Link};
 use service_kit::{
-    auth::Verifier, config, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
+    auth::Verifier, config, exit, health::Health, registry::Registration, server::Server, shutdown::Shutdown, telemetry,
 };
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     query_service::metrics::describe();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use service_kit::auth::{Principal, Role, Verifier};
 use service_kit::config::{self, CommonConfig, ConfigError, Secret, ServiceConfig};
+use service_kit::exit;
 use service_kit::health::Health;
 use service_kit::json::{Json, Path};
 use service_kit::problem::Problem;
@@ -60,7 +61,11 @@ fn routes() -> Routes<()> {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
+    exit::code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = config::load::<Config>();
     let metrics = telemetry::init(&config.common)?;
     let shutdown = Shutdown::on_signals(config.common.shutdown_timeout())?;

@@ -10,6 +10,7 @@
 pub mod auth;
 pub mod breaker;
 pub mod config;
+pub mod exit;
 pub mod health;
 pub mod instances;
 pub mod json;

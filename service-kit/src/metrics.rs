@@ -30,7 +30,7 @@ pub const LABELS: &[(&str, &str)] = &[
     ("signal", "what is exported: `traces`, `logs`"),
     ("stage", "where a saga is: `running`, `confirmed`, `ending`, `stuck`, `parked`"),
     ("state", "`pending`, or `skipped` for what is written down and not sent"),
-    ("status", "the HTTP status (OpenTelemetry: `http.response.status_code`)"),
+    ("status", "the HTTP status (OpenTelemetry: `http.response.status_code`); 499 where the client had gone before the answer"),
     ("step", "a step of the saga: `reserve`, `authorise`, `confirm`, …"),
     ("version", "the version of the program"),
     ("writer", "the writer's number, from 0"),
@@ -131,7 +131,12 @@ impl Metric {
 /// The metrics of every service.
 pub const METRICS: &[Metric] = &[
     Metric::gauge("orderflow_build_info", "processes", &["service", "version"], "1, with what runs as labels."),
-    Metric::counter("orderflow_http_requests_total", "requests", &["method", "route", "status"], "Answered requests."),
+    Metric::counter(
+        "orderflow_http_requests_total",
+        "requests",
+        &["method", "route", "status"],
+        "Requests, by how they were answered.",
+    ),
     Metric::histogram(
         "orderflow_http_request_duration_seconds",
         "seconds",

@@ -8,7 +8,10 @@ use std::{
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
 pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::{
-    collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    collector::{
+        logs::v1::ExportLogsServiceRequest,
+        trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
+    },
     common::v1::{AnyValue, KeyValue, any_value::Value},
     resource::v1::Resource,
     trace::v1 as otlp,
@@ -25,6 +28,8 @@ pub struct Span {
     pub name: String,
     /// What it is to others.
     pub kind: SpanKind,
+    /// Whether it has failed.
+    pub has_failed: bool,
     /// Its trace.
     pub trace_id: String,
     /// Its id.
@@ -88,6 +93,18 @@ impl Collector {
     /// When there is no free port.
     pub async fn sink() -> Self {
         Self::serve(Router::new().fallback(async |_: Bytes| StatusCode::OK), Arc::default()).await
+    }
+
+    /// One that refuses a span and a line of each request, and takes the others.
+    ///
+    /// # Panics
+    ///
+    /// When there is no free port.
+    pub async fn picky() -> Self {
+        let refusal = ExportTracePartialSuccess { rejected_spans: 1, error_message: "one too many".to_owned() };
+        // Answers about logs have the same shape.
+        let answer = ExportTraceServiceResponse { partial_success: Some(refusal) }.encode_to_vec();
+        Self::serve(Router::new().fallback(async move |_: Bytes| answer.clone()), Arc::default()).await
     }
 
     async fn serve(router: Router, told: Arc<Mutex<Told>>) -> Self {
@@ -156,6 +173,7 @@ fn told_span(service: &str, span: &otlp::Span) -> Span {
         service: service.to_owned(),
         name: span.name.clone(),
         kind: span.kind(),
+        has_failed: span.status.as_ref().is_some_and(|status| status.code() == otlp::status::StatusCode::Error),
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),

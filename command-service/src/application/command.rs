@@ -21,8 +21,32 @@ pub struct Submission<A: Aggregate> {
     pub request: Request,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
-    /// Its execution; ends when it was answered.
+    /// Its execution; ends when it was answered. One that nobody answers has failed.
     pub span: Span,
+}
+
+impl<A: Aggregate> Submission<A> {
+    /// Answers the caller, and tells of what came of it.
+    pub fn answer(self, answer: Result<Receipt, Refusal>) {
+        let Self { reply, mut span, .. } = self;
+        tell(&mut span, &answer);
+        // One whose caller has gone is not heard.
+        drop(reply.send(answer));
+    }
+}
+
+/// A broken rule is an answer; that the system could not do its work is a failure.
+fn tell(span: &mut Span, answer: &Result<Receipt, Refusal>) {
+    match answer {
+        Ok(receipt) => span.set("orderflow.outcome", if receipt.replayed { "replayed" } else { "accepted" }),
+        Err(refusal) => {
+            span.set("orderflow.outcome", refusal.name());
+            if refusal.is_failure() {
+                span.fail(refusal.name(), refusal);
+            }
+        }
+    }
+    span.done();
 }
 
 /// What comes with a command, whatever the command is.
@@ -112,5 +136,23 @@ impl Refusal {
     /// A broken rule.
     pub fn rule(rule: &impl Rule) -> Self {
         Self::Rule { rule: rule.name(), kind: rule.kind(), detail: rule.to_string() }
+    }
+
+    /// What traces call it; never changes.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Rule { rule, .. } => rule,
+            Self::Precondition { .. } => "precondition-failed",
+            Self::KeyReused => "idempotency-key-reused",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "outcome-unknown",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it says that the system can't do its work, and nothing of the command.
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::Unavailable | Self::Unknown | Self::Failed)
     }
 }

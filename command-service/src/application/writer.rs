@@ -6,6 +6,7 @@
 
 mod batch;
 mod execute;
+mod failure;
 mod traced;
 
 use std::{
@@ -136,13 +137,22 @@ impl<A: Aggregate> Writers<A> {
             span.set("orderflow.stream.id", stream.to_string());
             span.phase(traced::WAIT);
         }
+        // Where the writer dies of it, the caller hears that it has failed.
+        let span = span.unless_done(Refusal::Failed.name());
         let submission = Submission { stream, command, request, reply, span };
-        match admission {
-            Admission::Refuse => mailbox.sender.try_send(submission).map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Refusal::Unavailable,
-            })?,
-            Admission::Wait => mailbox.sender.send(submission).await.map_err(|_| Refusal::Unavailable)?,
+        let refused = match admission {
+            Admission::Refuse => mailbox.sender.try_send(submission).err().map(|refused| match refused {
+                mpsc::error::TrySendError::Full(submission) => (submission, Refusal::Overloaded),
+                mpsc::error::TrySendError::Closed(submission) => (submission, Refusal::Unavailable),
+            }),
+            Admission::Wait => {
+                let sent = mailbox.sender.send(submission).await;
+                sent.err().map(|mpsc::error::SendError(submission)| (submission, Refusal::Unavailable))
+            }
+        };
+        if let Some((submission, refusal)) = refused {
+            submission.answer(Err(refusal.clone()));
+            return Err(refusal);
         }
         mailbox.note_depth();
         Ok(Answer(answer))

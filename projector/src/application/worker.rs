@@ -70,6 +70,8 @@ pub struct Shared {
     pub letters: DeadLetters,
     /// The Kafka cluster that offsets belong to.
     pub cluster: String,
+    /// The consumer group.
+    pub group: Arc<str>,
     /// Bounds.
     pub limits: Limits,
     /// How many chunks are worked on at a time.
@@ -310,7 +312,8 @@ impl<P: Projection> Worker<P> {
         writing.set("db.operation.name", "FCALL");
         writing.set("db.stored_procedure.name", FUNCTION);
         self.write(changes, kept).await.inspect_err(|_| writing.fail("interrupted", "the chunk was not written"))?;
-        drop((writing, spans));
+        drop(writing);
+        spans.done();
         if is_news {
             self.meters.visible(&decided);
         }

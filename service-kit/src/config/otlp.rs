@@ -20,6 +20,10 @@ pub struct OtlpConfig {
     /// `traceparent` says so.
     #[arg(long, env, default_value_t = 0.01)]
     pub otel_traces_sampler_arg: f64,
+
+    /// `none`: what goes to a collector beside the service is not compressed.
+    #[arg(long, env, default_value = "", hide = true)]
+    pub otel_exporter_otlp_compression: String,
 }
 
 /// The same, checked.
@@ -38,6 +42,10 @@ impl OtlpConfig {
         let share = self.otel_traces_sampler_arg;
         if !(0.0..=1.0).contains(&share) {
             return Err(ConfigError::new("OTEL_TRACES_SAMPLER_ARG", "must be from 0 to 1"));
+        }
+        if !["", "none"].iter().any(|none| self.otel_exporter_otlp_compression.eq_ignore_ascii_case(none)) {
+            let problem = "must be none: let a collector beside the service compress what leaves the machine";
+            return Err(ConfigError::new("OTEL_EXPORTER_OTLP_COMPRESSION", problem));
         }
         let endpoint = self.otel_exporter_otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
         let Some(endpoint) = endpoint else { return Ok(None) };
@@ -73,6 +81,7 @@ mod tests {
             otel_exporter_otlp_endpoint: endpoint.map(str::to_owned),
             otel_service_name: "shop".to_owned(),
             otel_traces_sampler_arg: share,
+            otel_exporter_otlp_compression: String::new(),
         };
         config.settings().map_err(|error| error.setting().to_owned())
     }
@@ -98,6 +107,17 @@ mod tests {
             ["collector:4318", "https://collector:4318", "grpc://collector:4317", "http://", "http://a/?b", "not a url"]
         {
             assert_eq!(settings(Some(endpoint), 1.0), Err("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()), "{endpoint}");
+        }
+        for (compression, is_fine) in [("", true), ("none", true), ("gzip", false), ("zstd", false)] {
+            let config = OtlpConfig {
+                otel_exporter_otlp_endpoint: None,
+                otel_service_name: String::new(),
+                otel_traces_sampler_arg: 1.0,
+                otel_exporter_otlp_compression: compression.to_owned(),
+            };
+            let refused = config.settings().map_err(|error| error.setting().to_owned());
+            let expected = if is_fine { Ok(None) } else { Err("OTEL_EXPORTER_OTLP_COMPRESSION".to_owned()) };
+            assert_eq!(refused, expected, "{compression}");
         }
         for share in [-0.1, 1.1, f64::NAN] {
             assert_eq!(settings(None, share), Err("OTEL_TRACES_SAMPLER_ARG".to_owned()), "{share}");

@@ -90,7 +90,7 @@ impl Service<Request> for EndpointService {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
+        let shared = &self.shared;
         let exchange = Exchange::begin(&request, &shared.recorder);
         match shared.guard.as_ref().map(|guard| guard.admit(request.headers())).transpose() {
             Ok(Some(principal)) => {
@@ -101,19 +101,45 @@ impl Service<Request> for EndpointService {
                 return std::future::ready(Ok(exchange.end(&shared.recorder, problem.into_response()))).boxed();
             }
         }
-        request.extensions_mut().insert(exchange.trace());
+        let context = exchange.trace();
+        let waiting = Waiting { shared: Arc::clone(shared), exchange: Some(exchange) };
+        request.extensions_mut().insert(context);
         // The state a handler shares with others is theirs to keep consistent across a panic, as it
         // is with any task that panics; without this the connection would break instead.
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
-            let answer = if trace::is_on() { trace::scope(exchange.trace(), answer).await } else { answer.await };
+            let answer = if trace::is_on() { trace::scope(context, answer).await } else { answer.await };
             let response = match answer {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
                 Err(panic) => Problem::internal(message_of(&*panic)).into_response(),
             };
-            Ok(exchange.end(&shared.recorder, response))
+            Ok(waiting.end(response))
         })
+    }
+}
+
+/// A request that waits for its answer. Dropped before that comes, it counts as one whose client has gone: then the server
+/// drops the handler where it stands.
+struct Waiting {
+    shared: Arc<Shared>,
+    exchange: Option<Exchange>,
+}
+
+impl Waiting {
+    fn end(mut self, response: Response) -> Response {
+        match self.exchange.take() {
+            Some(exchange) => exchange.end(&self.shared.recorder, response),
+            None => response,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.abandon(&self.shared.recorder);
+        }
     }
 }
 

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use metrics::{Counter, Histogram};
 
 use crate::problem::Cause;
 use crate::trace::{Span, TraceContext};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the client spoke with a gateway before this.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A caller's request id is taken over up to this length.
 const MAX_REQUEST_ID: usize = 128;
@@ -25,8 +28,12 @@ pub(super) const UNMATCHED: &str = "unmatched";
 /// While a dependency is down every request fails alike: one line in this time says it.
 const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is counted where nobody waits for an answer any more: nginx's word for it, which no client ever sees.
+const CLIENT_GONE: u16 = 499;
+
 /// The statuses that are answered so often that their counters are kept at hand.
-const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 500, 503, 504];
+const STATUSES: [u16; 19] =
+    [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, CLIENT_GONE, 500, 503, 504];
 
 /// Those that say that we have failed. They are counted from 0.
 const FAILURES: [u16; 3] = [500, 503, 504];
@@ -111,11 +118,13 @@ impl Exchange {
         let headers = request.headers();
         let (trace, caller) = TraceContext::of_request(headers);
         let mut span = match &recorder.span {
+            // What is there to GET can be asked for its HEAD.
+            Some(_) if request.method() == Method::HEAD => Span::server(trace, caller, || format!("HEAD {}", recorder.path)),
             Some(name) => Span::server(trace, caller, || name.clone()),
             None => Span::none(),
         };
         if span.is_recorded() {
-            span.set("url.path", request.uri().path().to_owned());
+            describe(&mut span, request, recorder);
         }
         let given = headers.get(REQUEST_ID).filter(|value| {
             !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -134,7 +143,7 @@ impl Exchange {
         recorder.seconds.record(elapsed);
         recorder.count(status);
         let cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
-        self.end_span(recorder, status, cause.as_deref());
+        self.end_span(status, cause.as_deref());
         match cause {
             Some(cause) => self.log_failure(recorder, status, &cause),
             None => tracing::debug!(
@@ -157,14 +166,33 @@ impl Exchange {
         response
     }
 
-    /// By the semantic conventions for HTTP servers.
-    fn end_span(&mut self, recorder: &Recorder, status: u16, cause: Option<&str>) {
+    /// Counts and logs that there will be no answer: the handler was dropped, as it is when its client goes away.
+    pub(super) fn abandon(mut self, recorder: &Recorder) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        recorder.seconds.record(elapsed);
+        recorder.count(CLIENT_GONE);
+        if self.span.is_recorded() {
+            let id = self.request_id().to_owned();
+            self.span.set("orderflow.request.id", id);
+            self.span.fail("client-gone", "dropped before it was answered");
+        }
+        tracing::debug!(
+            http.method = recorder.method,
+            http.path = recorder.path,
+            http.status = CLIENT_GONE,
+            request.id = self.request_id(),
+            trace.id = self.trace.trace_id(),
+            span.id = self.trace.span_id(),
+            duration_ms = elapsed * 1e3,
+            "the client has gone before the answer"
+        );
+    }
+
+    fn end_span(&mut self, status: u16, cause: Option<&str>) {
         let mut span = std::mem::take(&mut self.span);
         if !span.is_recorded() {
             return;
         }
-        span.set("http.request.method", recorder.method.clone());
-        span.set("http.route", recorder.path);
         span.set("http.response.status_code", i64::from(status));
         span.set("orderflow.request.id", self.request_id().to_owned());
         if status >= 500 {
@@ -216,6 +244,16 @@ impl Exchange {
     fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
+}
+
+/// By the semantic conventions for HTTP servers: what is known of a request before it is handled.
+fn describe(span: &mut Span, request: &Request, recorder: &Recorder) {
+    span.set("http.request.method", request.method().as_str().to_owned());
+    span.set("http.route", recorder.path);
+    span.set("url.path", request.uri().path().to_owned());
+    // The client's, as a gateway tells it; this server itself speaks nothing else than HTTP.
+    let is_https = request.headers().get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    span.set("url.scheme", if is_https { "https" } else { "http" });
 }
 
 fn has_long_body(headers: &HeaderMap) -> bool {

@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::metrics::observe_process;
 use crate::openapi::{Answer, Operation, Schemas};
 use crate::problem::Problem;
-use crate::telemetry::{LogFilter, Metrics};
+use crate::telemetry::{self, LogFilter, Metrics, UnusableFilter};
 
 /// Those who operate the system.
 const OPERATORS: &[Role] = &[Role::Admin, Role::Service];
@@ -106,11 +106,20 @@ async fn log_level() -> Result<axum::Json<LogLevel>, Problem> {
 /// Until the next change, or the end of the process. The answer is what is logged now, which may be in another order.
 async fn set_log_level(operator: Principal, Json(wanted): Json<LogLevel>) -> Result<axum::Json<LogLevel>, Problem> {
     let filter = filter()?;
-    let former = filter.directives();
-    filter.set(&wanted.filter).map_err(|error| Problem::invalid_field("/filter", error.to_string()))?;
-    let now = filter.directives();
+    let unusable = |error: UnusableFilter| Problem::invalid_field("/filter", error.to_string());
+    let parsed = telemetry::parse(&wanted.filter).map_err(unusable)?;
+    let (former, now) = (filter.directives(), parsed.to_string());
     // At a level that is logged as a rule: who looks for lines that are missing should find this one.
-    tracing::warn!(log.filter = now, log.former = former, operator = operator.subject(), "what is logged has changed");
+    let tell = || tracing::warn!(log.filter = now, log.former = former, operator = operator.subject(), "what is logged changes");
+    // By the former filter, for the new one may be silent; where the former was, by the new one.
+    let is_heard = tracing::enabled!(tracing::Level::WARN);
+    if is_heard {
+        tell();
+    }
+    filter.set(parsed).map_err(unusable)?;
+    if !is_heard {
+        tell();
+    }
     Ok(axum::Json(LogLevel { filter: now }))
 }
 

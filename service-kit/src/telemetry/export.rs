@@ -12,6 +12,7 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     logs::{self, BatchLogProcessor, LogBatch, SdkLoggerProvider},
+    resource::{EnvResourceDetector, ResourceDetector},
     trace::{self, BatchSpanProcessor, SpanData, SpanProcessor},
 };
 use tokio::runtime::Handle;
@@ -51,13 +52,13 @@ pub(crate) fn spans() -> Option<&'static Spans> {
 
 /// Begins to export, and gives the layer that makes log lines records.
 pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
-    let client = OtlpClient::new(Handle::try_current()?);
-    let resource = resource(settings);
+    let runtime = Handle::try_current()?;
+    let resource = resource(settings, Box::new(EnvResourceDetector::new()));
 
     let tally = Arc::new(Tally::new("traces"));
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_shared_http_client(client.clone())
+        .with_shared_http_client(OtlpClient::new(runtime.clone(), Arc::clone(&tally)))
         .with_retry_policy(retries())
         .with_endpoint(settings.url("/v1/traces"))
         .build()?;
@@ -72,7 +73,7 @@ pub(super) fn start(settings: &Otlp) -> Result<LogRecords, TelemetryError> {
     let tally = Arc::new(Tally::new("logs"));
     let exporter = LogExporter::builder()
         .with_http()
-        .with_shared_http_client(client)
+        .with_shared_http_client(OtlpClient::new(runtime, Arc::clone(&tally)))
         .with_retry_policy(retries())
         .with_endpoint(settings.url("/v1/logs"))
         .build()?;
@@ -89,21 +90,22 @@ fn retries() -> RetryPolicy {
     RetryPolicy::recommended().with_max_retries(1)
 }
 
-/// Who tells all this. What the environment says (`OTEL_RESOURCE_ATTRIBUTES`) is kept, but for the name.
-fn resource(settings: &Otlp) -> Resource {
-    let resource = Resource::builder();
-    // Empty is unset: then the SDK says what it makes of that.
-    let resource = match &*settings.service_name {
-        "" => resource,
-        name => resource.with_service_name(name.to_owned()),
-    };
-    resource
+/// Who tells all this. What the `environment` says (`OTEL_RESOURCE_ATTRIBUTES`) goes before what we say, but for the name, which
+/// has a setting.
+fn resource(settings: &Otlp, environment: Box<dyn ResourceDetector>) -> Resource {
+    let resource = Resource::builder()
         .with_attributes([
             KeyValue::new("service.namespace", "orderflow"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
         ])
-        .build()
+        .with_detector(environment);
+    // Empty is unset: then the name is the environment's, or the SDK says what it makes of that.
+    match &*settings.service_name {
+        "" => resource,
+        name => resource.with_service_name(name.to_owned()),
+    }
+    .build()
 }
 
 /// See [`super::flush`].
@@ -158,5 +160,51 @@ impl logs::LogExporter for Counted<LogExporter> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::Key;
+
+    use super::*;
+    use crate::config::OtlpConfig;
+
+    struct Environment(Vec<(&'static str, &'static str)>);
+
+    impl ResourceDetector for Environment {
+        fn detect(&self) -> Resource {
+            let attributes = self.0.iter().map(|(key, value)| KeyValue::new(*key, *value));
+            Resource::builder_empty().with_attributes(attributes).build()
+        }
+    }
+
+    fn told(name: &str, environment: &[(&'static str, &'static str)], key: &'static str) -> Option<String> {
+        let config = OtlpConfig {
+            otel_exporter_otlp_endpoint: Some("http://collector:4318".to_owned()),
+            otel_service_name: name.to_owned(),
+            otel_traces_sampler_arg: 1.0,
+            otel_exporter_otlp_compression: String::new(),
+        };
+        let settings = config.settings().unwrap().unwrap();
+        let resource = resource(&settings, Box::new(Environment(environment.to_vec())));
+        resource.get(&Key::from_static_str(key)).map(|value| value.to_string())
+    }
+
+    #[test]
+    fn what_the_environment_says_of_the_process_goes_before_what_we_say() {
+        let shop = [("service.namespace", "shop"), ("service.instance.id", "pod-7"), ("k8s.pod.name", "pod-7")];
+        for (key, value) in shop {
+            assert_eq!(told("money", &shop, key).as_deref(), Some(value), "{key}");
+        }
+        assert_eq!(told("money", &shop, "service.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(told("money", &[], "service.namespace").as_deref(), Some("orderflow"));
+    }
+
+    #[test]
+    fn the_name_is_the_settings_and_else_the_environments() {
+        let named = [("service.name", "till")];
+        assert_eq!(told("money", &named, "service.name").as_deref(), Some("money"));
+        assert_eq!(told("", &named, "service.name").as_deref(), Some("till"));
     }
 }

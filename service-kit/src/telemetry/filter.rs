@@ -45,9 +45,9 @@ impl LogFilter {
         self.0.with_current(ToString::to_string).unwrap_or_default()
     }
 
-    /// Logs by these directives from now on.
-    pub fn set(&self, directives: &str) -> Result<(), UnusableFilter> {
-        Ok(self.0.reload(parse(directives)?)?)
+    /// Logs by these directives, [`parse`]d, from now on.
+    pub(crate) fn set(&self, filter: EnvFilter) -> Result<(), UnusableFilter> {
+        Ok(self.0.reload(filter)?)
     }
 }
 
@@ -93,11 +93,10 @@ mod tests {
         let (layer, handle) = reload::Layer::new(parse("info").unwrap());
         let filter = LogFilter(handle);
         assert_eq!(filter.directives(), "info");
-        filter.set("warn,projector=debug").unwrap();
+        filter.set(parse("warn,projector=debug").unwrap()).unwrap();
         assert_eq!(filter.directives(), "projector=debug,warn");
-        assert!(filter.set("loud").unwrap_err().to_string().contains("loud"));
-        assert_eq!(filter.directives(), "projector=debug,warn");
+        assert!(parse("loud").unwrap_err().to_string().contains("loud"));
         drop(layer);
-        assert!(filter.set("info").is_err());
+        assert!(filter.set(parse("info").unwrap()).is_err());
     }
 }

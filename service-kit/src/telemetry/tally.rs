@@ -24,6 +24,8 @@ pub(super) struct Tally {
     waiting: AtomicUsize,
     meters: Meters,
     trouble: Mutex<Trouble>,
+    /// What the collector has refused of the request that it answered last, and its words.
+    refused: Mutex<(usize, String)>,
 }
 
 struct Meters {
@@ -53,7 +55,7 @@ impl Tally {
             queue_full: dropped("queue-full"),
             not_taken: dropped("not-taken"),
         };
-        Self { signal, waiting: AtomicUsize::new(0), meters, trouble: Mutex::default() }
+        Self { signal, waiting: AtomicUsize::new(0), meters, trouble: Mutex::default(), refused: Mutex::default() }
     }
 
     /// Whether there is room for one more. It takes the room; [`Tally::exported`] gives it back.
@@ -66,30 +68,49 @@ impl Tally {
         false
     }
 
+    /// The collector has taken a request but for so many; [`Tally::exported`] counts them. In no case more than were sent.
+    pub(super) fn refused(&self, count: i64, why: String) {
+        let count = usize::try_from(count).unwrap_or_default();
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = (count, why);
+    }
+
     /// What became of as many that were admitted.
     pub(super) fn exported(&self, count: usize, failure: Option<&dyn Display>) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (refused, why) = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
+        let refused = refused.min(count);
         match failure {
+            Some(error) => self.lost(count, error, "the collector takes no telemetry: it is lost"),
+            None if refused == 0 => self.taken(count),
             None => {
-                self.meters.exported.increment(count);
-                if trouble.lost > 0 {
-                    tracing::info!(signal = self.signal, lost = trouble.lost, "the collector takes telemetry again");
-                    *trouble = Trouble::default();
-                }
-            }
-            Some(error) => {
-                self.meters.not_taken.increment(count);
-                trouble.lost += count;
-                if trouble.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-                    trouble.complained = Some(Instant::now());
-                    let (signal, lost) = (self.signal, trouble.lost);
-                    tracing::warn!(signal, lost, %error, "the collector takes no telemetry: it is lost");
-                }
+                self.meters.exported.increment(to_u64(count - refused));
+                self.lost(refused, &why, "the collector refuses some telemetry: it is lost");
             }
         }
     }
+
+    fn taken(&self, count: usize) {
+        self.meters.exported.increment(to_u64(count));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.lost > 0 {
+            tracing::info!(signal = self.signal, lost = trouble.lost, "the collector takes telemetry again");
+            *trouble = Trouble::default();
+        }
+    }
+
+    fn lost(&self, count: usize, error: &dyn Display, complaint: &'static str) {
+        self.meters.not_taken.increment(to_u64(count));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.lost += to_u64(count);
+        if trouble.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            trouble.complained = Some(Instant::now());
+            tracing::warn!(signal = self.signal, lost = trouble.lost, %error, "{complaint}");
+        }
+    }
+}
+
+fn to_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -110,5 +131,20 @@ mod tests {
         assert!(complained.is_some() && tally.trouble.lock().unwrap().complained == complained);
         tally.exported(3, None);
         assert_eq!(tally.trouble.lock().unwrap().lost, 0);
+    }
+
+    #[test]
+    fn what_the_collector_refuses_of_a_request_is_lost() {
+        let tally = Tally::new("test");
+        assert!((0..20).all(|_| tally.admit()));
+        tally.refused(3, "no span has an id of zeroes".to_owned());
+        tally.exported(10, None);
+        assert_eq!(tally.trouble.lock().unwrap().lost, 3);
+        // Of the next request nothing was refused.
+        tally.exported(5, None);
+        assert_eq!(tally.trouble.lock().unwrap().lost, 0);
+        tally.refused(7, String::new());
+        tally.exported(5, None);
+        assert_eq!(tally.trouble.lock().unwrap().lost, 5);
     }
 }

@@ -1,10 +1,13 @@
 //! Spans about messages that are sent or handled together: one for each message of a recorded trace, in that trace, and one
 //! for all of them, which links to each and is linked to by each. Attributes are those of the semantic conventions for messaging.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::{Value, trace::SpanKind};
 use uuid::Uuid;
 
 use super::{Span, recorded};
+
+/// As what messages have failed that were dropped amid the work: it was given up, or ended with an error.
+const INTERRUPTED: &str = "interrupted";
 
 /// What is done with messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +26,11 @@ impl Operation {
         }
     }
 
+    /// By the conventions a sender is a client of the broker where messages carry another context than that of being sent:
+    /// ours carry that of the command that caused them.
     const fn kind(self) -> SpanKind {
         match self {
-            Self::Send => SpanKind::Producer,
+            Self::Send => SpanKind::Client,
             Self::Process => SpanKind::Consumer,
         }
     }
@@ -44,8 +49,10 @@ pub struct Message<'a> {
     pub offset: Option<i64>,
 }
 
-/// The spans, which end when this is dropped. None, if no message is of a recorded trace.
+/// The spans. They end when this is dropped, and unless that is by [`Messages::done`] they have failed. None, if no message is
+/// of a recorded trace.
 #[derive(Debug, Default)]
+#[must_use = "what is not done() has failed"]
 pub struct Messages {
     batch: Span,
     each: Vec<Span>,
@@ -67,12 +74,12 @@ impl Messages {
         let members: Vec<_> = messages.filter_map(|message| Some((recorded(message.traceparent)?, message))).collect();
         let verb = operation.name();
         let traces = members.iter().map(|(trace, _)| *trace);
-        let mut batch = Span::joining(traces, operation.kind(), || format!("{verb} batch {topic}"));
+        let mut batch = Span::joining(traces, operation.kind(), || format!("{verb} batch {topic}")).unless_done(INTERRUPTED);
         let Some(joined) = batch.context() else { return Self::default() };
         describe(&mut batch, operation, topic, partition);
         batch.set("messaging.batch.message_count", i64::from(count));
         let each = members.iter().map(|(trace, message)| {
-            let mut span = Span::child(trace, operation.kind(), || format!("{verb} {topic}"));
+            let mut span = Span::afterwards(trace, operation.kind(), || format!("{verb} {topic}")).unless_done(INTERRUPTED);
             describe(&mut span, operation, topic, partition);
             span.set("messaging.message.id", message.id.to_string());
             span.set("messaging.kafka.message.key", message.key.to_string());
@@ -90,11 +97,26 @@ impl Messages {
         self.batch.context().map_or_else(Span::none, |batch| Span::child(&batch, kind, || name))
     }
 
-    /// Says that it failed, for all of them.
-    pub fn fail(&mut self, kind: &'static str, cause: &dyn std::fmt::Display) {
-        for span in self.each.iter_mut().chain([&mut self.batch]) {
-            span.fail(kind, cause);
+    /// Says something of all of them, as [`Span::set`] does.
+    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        if self.batch.is_recorded() {
+            let value = value.into();
+            self.all().for_each(|span| span.set(key, value.clone()));
         }
+    }
+
+    /// Ends, and says that it failed, for all of them.
+    pub fn failed(mut self, kind: &'static str, cause: &dyn std::fmt::Display) {
+        self.all().for_each(|span| span.fail(kind, cause));
+    }
+
+    /// Ends, and says that it succeeded, for all of them.
+    pub fn done(mut self) {
+        self.all().for_each(Span::done);
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Span> {
+        self.each.iter_mut().chain([&mut self.batch])
     }
 }
 

@@ -18,14 +18,15 @@ impl Outgoing {
     /// Part of what `parent` is about, or the root of a trace of its own.
     pub fn begin(method: &'static str, url: &str, parent: Option<TraceContext>) -> Self {
         let context = parent.map_or_else(TraceContext::new, |parent| parent.child());
-        let mut span = Span::client(context, parent, || method);
+        // Whoever runs out of patience drops it.
+        let mut span = Span::client(context, parent, || method).unless_done("no-answer");
         if span.is_recorded() {
             span.set("http.request.method", method);
             let url = url.parse::<Uri>().unwrap_or_default();
             if let Some(host) = url.host() {
                 span.set("server.address", host.to_owned());
             }
-            if let Some(port) = url.port_u16() {
+            if let Some(port) = port(&url) {
                 span.set("server.port", i64::from(port));
             }
         }
@@ -40,6 +41,7 @@ impl Outgoing {
     /// An answer came.
     pub fn answered(&mut self, status: u16) {
         self.span.set("http.response.status_code", i64::from(status));
+        self.span.done();
         if status >= 400 && self.span.is_recorded() {
             self.span.fail(status.to_string(), "");
         }
@@ -48,5 +50,32 @@ impl Outgoing {
     /// None came.
     pub fn failed(&mut self, why: &dyn Display) {
         self.span.fail("no-answer", why);
+    }
+}
+
+/// The port that a URL means, whether or not it says so.
+fn port(url: &Uri) -> Option<u16> {
+    url.port_u16().or_else(|| match url.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_a_port_even_if_it_does_not_say_so() {
+        for (url, meant) in [
+            ("http://shop.example/", Some(80)),
+            ("https://shop.example/", Some(443)),
+            ("https://shop.example:8443/", Some(8443)),
+            ("http://[::1]:81/", Some(81)),
+            ("/orders", None),
+        ] {
+            assert_eq!(port(&url.parse().unwrap()), meant, "{url}");
+        }
     }
 }

@@ -27,6 +27,8 @@ struct Recording {
     status: Status,
     /// What it is at, and since when.
     phase: Option<(&'static str, SystemTime)>,
+    /// As what it has failed, should it end before anybody says what came of it.
+    unsettled: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +46,16 @@ impl Span {
 
     /// Part of the work that `parent` is about. The name is asked for only if it is recorded.
     pub fn child<N: Into<Cow<'static, str>>>(parent: &TraceContext, kind: SpanKind, name: impl FnOnce() -> N) -> Self {
-        let is_remote = matches!(kind, SpanKind::Server | SpanKind::Consumer | SpanKind::Producer);
-        Self::begin(parent.child(), Some(Parent { span_id: parent.span_id, is_remote }), kind, name)
+        Self::begin(parent.child(), Some(Parent { span_id: parent.span_id, is_remote: false }), kind, name)
+    }
+
+    /// The same, where `parent` was perhaps in another process: what is known of it was stored, or sent.
+    pub(super) fn afterwards<N: Into<Cow<'static, str>>>(
+        parent: &TraceContext,
+        kind: SpanKind,
+        name: impl FnOnce() -> N,
+    ) -> Self {
+        Self::begin(parent.child(), Some(Parent { span_id: parent.span_id, is_remote: true }), kind, name)
     }
 
     /// The handling of a request: `context` is its own, `parent` the caller's.
@@ -95,17 +105,24 @@ impl Span {
         if !context.is_recorded() {
             return Self::none();
         }
-        Self(Some(Box::new(Recording {
-            context,
-            parent,
-            kind,
-            name: name().into(),
-            start: SystemTime::now(),
-            attributes: Vec::new(),
-            links: Vec::new(),
-            status: Status::Unset,
-            phase: None,
-        })))
+        Self(Some(Box::new(Recording::new(context, parent, kind, name().into(), SystemTime::now()))))
+    }
+
+    /// From now on it has failed, as [`Span::fail`] of this `kind` says, unless it is told that it did not ([`Span::done`]): for
+    /// work that may be dropped where it stands.
+    #[must_use]
+    pub fn unless_done(mut self, kind: &'static str) -> Self {
+        if let Some(recording) = &mut self.0 {
+            recording.unsettled = Some(kind);
+        }
+        self
+    }
+
+    /// Says that it came to its end.
+    pub fn done(&mut self) {
+        if let Some(recording) = &mut self.0 {
+            recording.unsettled = None;
+        }
     }
 
     /// Whether it is recorded: what is expensive to tell of it need not be found out otherwise.
@@ -144,8 +161,7 @@ impl Span {
     /// Says that it has failed. `kind` is one of few (`error.type`); `cause` is for people.
     pub fn fail(&mut self, kind: impl Into<Value>, cause: impl Display) {
         if let Some(recording) = &mut self.0 {
-            recording.attributes.push(KeyValue::new("error.type", kind));
-            recording.status = Status::error(cause.to_string());
+            recording.fail(kind.into(), cause.to_string());
         }
     }
 }
@@ -159,24 +175,42 @@ impl Drop for Span {
 }
 
 impl Recording {
-    fn end_phase(&mut self, at: SystemTime) {
-        let Some((name, start)) = self.phase.take() else { return };
-        let parent = Parent { span_id: self.context.span_id, is_remote: false };
-        let phase = Self {
-            context: self.context.child(),
-            parent: Some(parent),
-            kind: SpanKind::Internal,
-            name: Cow::Borrowed(name),
+    fn new(context: TraceContext, parent: Option<Parent>, kind: SpanKind, name: Cow<'static, str>, start: SystemTime) -> Self {
+        Self {
+            context,
+            parent,
+            kind,
+            name,
             start,
             attributes: Vec::new(),
             links: Vec::new(),
             status: Status::Unset,
             phase: None,
-        };
-        phase.export(at);
+            unsettled: None,
+        }
+    }
+
+    fn fail(&mut self, kind: Value, cause: String) {
+        self.unsettled = None;
+        self.attributes.push(KeyValue::new("error.type", kind));
+        self.status = Status::error(cause);
+    }
+
+    /// What nobody has said anything of was dropped.
+    fn settle(&mut self) {
+        if let Some(kind) = self.unsettled.take() {
+            self.fail(kind.into(), "it was dropped before its end".to_owned());
+        }
+    }
+
+    fn end_phase(&mut self, at: SystemTime) {
+        let Some((name, start)) = self.phase.take() else { return };
+        let parent = Parent { span_id: self.context.span_id, is_remote: false };
+        Self::new(self.context.child(), Some(parent), SpanKind::Internal, Cow::Borrowed(name), start).export(at);
     }
 
     fn end(mut self, at: SystemTime) {
+        self.settle();
         self.end_phase(at);
         self.export(at);
     }
@@ -210,4 +244,43 @@ fn span_context(context: &TraceContext) -> SpanContext {
 
 fn link(context: TraceContext) -> Link {
     Link::with_context(span_context(&context))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span() -> Span {
+        let recording = Recording::new(TraceContext::new(), None, SpanKind::Internal, "work".into(), SystemTime::now());
+        Span(Some(Box::new(recording)))
+    }
+
+    /// What it would tell as it ends.
+    fn told(mut span: Span) -> (Option<String>, Status) {
+        let mut recording = *span.0.take().unwrap();
+        recording.settle();
+        let mut kinds = recording.attributes.iter().filter(|pair| pair.key.as_str() == "error.type");
+        let kind = kinds.next().map(|pair| pair.value.to_string());
+        assert!(kinds.next().is_none(), "{recording:?}");
+        (kind, recording.status)
+    }
+
+    #[test]
+    fn what_may_be_dropped_has_failed_unless_somebody_says_otherwise() {
+        let (kind, status) = told(span().unless_done("interrupted"));
+        assert_eq!(kind.as_deref(), Some("interrupted"));
+        assert!(matches!(status, Status::Error { .. }), "{status:?}");
+
+        let mut done = span().unless_done("interrupted");
+        done.done();
+        assert_eq!(told(done), (None, Status::Unset));
+    }
+
+    #[test]
+    fn what_has_failed_is_not_said_to_be_dropped_as_well() {
+        let mut failed = span().unless_done("interrupted");
+        failed.fail("publish", "no leader");
+        assert_eq!(told(failed), (Some("publish".to_owned()), Status::error("no leader")));
+        assert_eq!(told(span()), (None, Status::Unset));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use service_kit::routes::Routes;
 use service_kit::shutdown::Shutdown;
 use service_kit::telemetry::Metrics;
 use service_kit::trace::TraceContext;
+use tokio::sync::Notify;
 
 use crate::harness::Service;
 
@@ -82,6 +84,37 @@ async fn requests_are_counted_by_their_route_and_never_by_their_path() {
     assert!(!text.contains("98765"));
 }
 
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_counted_and_logged() {
+    let metrics = Metrics::install().unwrap();
+    let (text, _guard) = captured();
+    let entered = Arc::new(Notify::new());
+    let noted = Arc::clone(&entered);
+    let waiting = async move || {
+        noted.notify_one();
+        std::future::pending::<()>().await;
+    };
+    // The recorder is the process's, so no other test may use this path.
+    let service = Service::start(Routes::new().public(Method::GET, "/never/{id}", waiting)).await;
+    let client = service.raw("GET /never/1 HTTP/1.1\r\nhost: x\r\nx-request-id: id-9\r\n\r\n").await;
+    entered.notified().await;
+    drop(client);
+
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while lines_with(&text, "request.id=\"id-9\"", "http.status=499") == 0 {
+        assert!(Instant::now() < deadline, "nobody tells of it: {}", String::from_utf8_lossy(&text.lock().unwrap()));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(lines_with(&text, "request.id=\"id-9\"", ""), 1);
+    let told = metrics.render();
+    for line in [
+        r#"orderflow_http_requests_total{method="GET",route="/never/{id}",status="499"} 1"#,
+        r#"orderflow_http_request_duration_seconds_count{method="GET",route="/never/{id}"} 1"#,
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+}
+
 /// Collects the log lines of the current thread.
 fn captured() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -96,7 +129,8 @@ fn captured() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     }
     let text = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&text);
-    let logs = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(Arc::clone(&sink)));
+    let logs = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::DEBUG);
+    let logs = logs.with_writer(move || Lines(Arc::clone(&sink)));
     (text, tracing::subscriber::set_default(logs.finish()))
 }
 

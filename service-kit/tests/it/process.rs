@@ -87,6 +87,24 @@ fn a_bad_setting_exits_with_64_and_is_named() {
 }
 
 #[test]
+fn what_keeps_it_from_starting_is_the_last_line_of_its_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let env = [("JWT_SECRET", SECRET), ("DATABASE_URL", "postgres://localhost"), ("HTTP_ADDR", &*addr)];
+    let output = run(&[], &env);
+    let log = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && output.stderr.is_empty(), "{output:?}");
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap_or_default()).expect("a JSON line");
+    assert_eq!((last["message"].as_str(), last["level"].as_str()), (Some("cannot start"), Some("ERROR")), "{last}");
+    assert!(last["error"].as_str().is_some_and(|error| error.contains(&addr)), "{last}");
+
+    // Whoever wants no log sees it all the same.
+    let output = run(&[], &[&env[..], &[("LOG_LEVEL", "off")]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains(&addr) && output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
 fn help_and_version_exit_with_0() {
     for flag in ["--help", "--version"] {
         let output = run(&[flag], &[("JWT_SECRET", SECRET)]);

@@ -1,5 +1,6 @@
 //! One trace from the command to the read model and on, told to a collector; logs beside it; and a collector that is away.
 
+mod failing;
 mod shop;
 mod tree;
 
@@ -117,6 +118,7 @@ fn command(tree: &Tree) {
         ("http.request.method", "POST"),
         ("http.route", "/v1/orders"),
         ("url.path", "/v1/orders"),
+        ("url.scheme", "http"),
         ("http.response.status_code", "201"),
     ] {
         assert_eq!(request.attributes[key], value, "{request:?}");
@@ -148,10 +150,13 @@ fn batches(tree: &Tree, shop: &Shop) {
         let back = (TRACE.to_owned(), command.span_id.clone());
         assert!(batch.links.contains(&back), "{batch:?} of {member:?}");
     }
-    assert_eq!((sent.kind, processed.kind), (SpanKind::Producer, SpanKind::Consumer));
+    assert_eq!((sent.kind, processed.kind), (SpanKind::Client, SpanKind::Consumer));
     for span in [sent, processed] {
         assert_eq!((&*span.attributes["messaging.system"], &*span.attributes["messaging.destination.name"]), ("kafka", &*topic));
     }
+    assert!(processed.attributes.contains_key("messaging.consumer.group.name"), "{processed:?}");
+    let failed = [command, sent, processed].into_iter().find(|span| span.has_failed);
+    assert!(failed.is_none() && command.attributes["orderflow.outcome"] == "accepted", "{failed:?} {command:?}");
     let call = tree.of_batch(&processed.links[0].1);
     assert_eq!((&*call.name, &*call.attributes["db.system.name"]), ("FCALL", "redis"), "{call:?}");
 }
@@ -192,6 +197,28 @@ async fn ask(service: &Process) -> StatusCode {
     request.header("traceparent", traceparent("01")).send().await.unwrap().status()
 }
 
+/// Asks it for something that it never answers, and goes away.
+async fn give_up(service: &Process) {
+    let body = json!({"amount": {"minor": 100, "currency": "GBP"}, "method": "pm_card"});
+    let url = format!("{}/v1/authorisations", service.url());
+    let request = reqwest::Client::new().post(url).bearer_auth("a-key").header("traceparent", traceparent("01"));
+    let request = request.header("Idempotency-Key", "gone").header("Sandbox-Behaviour", "hangs").json(&body);
+    let asking = tokio::spawn(request.send());
+    until("it is asked", PATIENCE, async || {
+        let calls = reqwest::Client::new().get(format!("{}/v1/calls?key=gone", service.url())).bearer_auth(token());
+        let calls = calls.header("traceparent", traceparent("00")).send().await.unwrap().text().await.unwrap();
+        calls.contains("gone").then_some(())
+    })
+    .await;
+    asking.abort();
+    let gone = r#"route="/v1/authorisations",status="499"} 1"#;
+    until("the client is missed", PATIENCE, async || {
+        let metrics = reqwest::get(format!("{}/metrics", service.url())).await.unwrap().text().await.unwrap();
+        metrics.contains(gone).then_some(())
+    })
+    .await;
+}
+
 async fn log_level(service: &Process, token: &str, body: Option<Value>) -> (u16, Value) {
     let method = if body.is_some() { Method::PUT } else { Method::GET };
     let request = reqwest::Client::new().request(method, format!("{}/admin/log-level", service.url())).bearer_auth(token);
@@ -208,16 +235,44 @@ async fn a_process_that_ends_tells_what_it_has_not_told() {
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint), ("OTEL_SERVICE_NAME", "money")];
     let mut sandbox = sandbox(&directory, &[&settings[..], &never].concat()).await;
     assert_eq!(ask(&sandbox).await, 200);
+    give_up(&sandbox).await;
     assert!(collector.spans().is_empty() && collector.records().is_empty());
     sandbox.signal(Signal::TERM);
     assert_eq!(sandbox.ended(PATIENCE).await.code(), Some(0));
     let spans = collector.spans();
     let names: Vec<_> = spans.iter().map(|span| (&*span.service, &*span.name, &*span.trace_id)).collect();
-    assert_eq!(names, [("money", "GET /v1/book", TRACE)]);
+    assert_eq!(names, [("money", "GET /v1/book", TRACE), ("money", "POST /v1/authorisations", TRACE)]);
+    let gone = &spans[1];
+    assert!(gone.has_failed && gone.attributes["error.type"] == "client-gone", "{gone:?}");
+    for (key, value) in [("http.request.method", "POST"), ("http.route", "/v1/authorisations")] {
+        assert_eq!(gone.attributes[key], value, "{gone:?}");
+    }
     let lines = collector.records();
     for body in ["listening", "shutting down", "stopped"] {
         assert!(lines.iter().any(|line| line.body == body && line.service == "money"), "{body} in {lines:?}");
     }
+}
+
+#[tokio::test]
+async fn a_process_that_cannot_start_tells_why() {
+    let (collector, directory) = (Collector::start().await, tempfile::tempdir().unwrap());
+    let settings = [
+        ("JWT_SECRET", JWT_SECRET),
+        ("SANDBOX_KEY", "a-key"),
+        ("BOOK_FILE", "/nowhere/book.jsonl"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint),
+    ];
+    let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let mut process = Process::new("payment-sandbox", binaries::program("payment-sandbox"), environment, directory.path());
+    // It waits half a second for the collector, which may be too short for a busy machine.
+    let told = loop {
+        process.spawn();
+        assert_eq!(process.ended(PATIENCE).await.code(), Some(1));
+        if let Some(told) = collector.records().into_iter().find(|line| line.body == "cannot start") {
+            break told;
+        }
+    };
+    assert!(told.severity == "ERROR" && told.attributes["error"].contains("/nowhere"), "{told:?}");
 }
 
 #[tokio::test]
@@ -252,17 +307,32 @@ async fn what_is_logged_changes_while_all_runs_and_lines_know_their_trace() {
     // The first was not logged: one line a request at most, and that of the second alone.
     let [line] = &requests[..] else { panic!("{requests:?}") };
     assert_eq!((&*line.service, &*line.severity, &*line.trace_id), ("payment-sandbox", "DEBUG", TRACE), "{line:?}");
-    let told = collector.records().into_iter().find(|line| line.body == "what is logged has changed").unwrap();
-    assert_eq!((&*told.attributes["operator"], &*told.attributes["log.former"]), ("olga", "info"));
+    // Who has silenced it is the last that it says, and who ended the silence the first.
+    assert_eq!(log_level(&sandbox, &operator, Some(json!({"filter": "off"}))).await.0, 200);
+    assert_eq!(log_level(&sandbox, &operator, Some(json!({"filter": "info"}))).await.0, 200);
+    let changes = until("all changes are told", PATIENCE, async || {
+        let told = collector.records().into_iter().filter(|line| line.body == "what is logged changes");
+        let told: Vec<_> =
+            told.map(|line| ["operator", "log.former", "log.filter"].map(|key| line.attributes[key].clone())).collect();
+        (told.len() >= 3).then_some(told)
+    })
+    .await;
+    let loud = "service_kit=debug,info";
+    assert_eq!(changes, [["olga", "info", loud], ["olga", loud, "off"], ["olga", "off", "info"]]);
     let file = std::fs::read_to_string(directory.path().join("payment-sandbox.log")).unwrap();
     assert!(file.lines().any(|line| line.contains("/v1/book") && line.contains(TRACE)), "{file}");
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_or_never_answers_holds_nothing_up() {
+async fn a_collector_that_is_away_never_answers_or_refuses_holds_nothing_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hangs = format!("http://{}", silent.local_addr().unwrap());
-    for endpoint in ["http://127.0.0.1:1", &hangs] {
+    let picky = Collector::picky().await;
+    for (endpoint, complains) in [
+        ("http://127.0.0.1:1", "the collector takes no telemetry"),
+        (&*hangs, "the collector takes no telemetry"),
+        (&*picky.endpoint, "the collector refuses some telemetry"),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
         let mut sandbox = sandbox(&directory, &settings).await;
@@ -277,8 +347,7 @@ async fn a_collector_that_is_away_or_never_answers_holds_nothing_up() {
         .await;
         until("that is complained of", PATIENCE, async || {
             let log = std::fs::read_to_string(directory.path().join("payment-sandbox.log")).unwrap();
-            let complaint =
-                |line: &str| line.contains("the collector takes no telemetry") && line.contains(r#""signal":"traces""#);
+            let complaint = |line: &str| line.contains(complains) && line.contains(r#""signal":"traces""#);
             log.lines().any(complaint).then_some(())
         })
         .await;

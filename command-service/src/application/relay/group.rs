@@ -315,13 +315,13 @@ impl Relay {
         events: Vec<RecordedEvent>,
         after: &Cursor,
     ) -> Result<bool, RelayError> {
-        let mut sending = Messages::begin(Operation::Send, publisher.topic(), None, events.iter().map(message));
+        let sending = Messages::begin(Operation::Send, publisher.topic(), None, events.iter().map(message));
         let (publisher, after) = (Arc::clone(publisher), after.clone());
         let published = tokio::task::spawn_blocking(move || publisher.publish(&events, &after)).await?;
-        if let Err(error) = &published {
-            sending.fail("publish", error);
+        match &published {
+            Ok(()) => sending.done(),
+            Err(error) => sending.failed("publish", error),
         }
-        drop(sending);
         match published {
             Ok(()) => Ok(true),
             Err(PublishError::Aborted(error)) => {

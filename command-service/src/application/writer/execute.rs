@@ -22,6 +22,7 @@ use self::storing::no_answer;
 use super::{
     Committed, OnCommit, WriterConfig,
     batch::{Basis, Outcome, Plan},
+    failure::Failure,
     traced,
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     },
     domain::Aggregate,
     outbound::postgres::{
-        PostgresError, PostgresStore,
+        PostgresStore,
         read::{self, Snapshot},
     },
 };
@@ -82,28 +83,6 @@ struct Meters {
     redecided: Counter,
     /// By lane.
     lanes: Vec<Counter>,
-}
-
-/// Why a batch could not be brought to an end.
-enum Failure {
-    /// Nothing was stored.
-    Unavailable,
-    /// Perhaps it was stored.
-    Unknown,
-    /// Something is wrong with the batch; nothing was stored.
-    Defect,
-}
-
-impl From<PostgresError> for Failure {
-    fn from(failed: PostgresError) -> Self {
-        match failed {
-            PostgresError::Unavailable(_) | PostgresError::Conflict(_) => Self::Unavailable,
-            PostgresError::Unique(_) | PostgresError::Defect(_) => {
-                error!(error = %failed, "a writer's statement failed");
-                Self::Defect
-            }
-        }
-    }
 }
 
 impl<A: Aggregate> Writer<A> {
@@ -158,18 +137,17 @@ impl<A: Aggregate> Writer<A> {
     /// Executes a batch and answers it; gives back what must wait for the next one.
     async fn batch(&mut self, mut submissions: Vec<Submission<A>>) -> Vec<Submission<A>> {
         // A caller that has gone (its request timed out) gets no command executed behind its back.
-        submissions.retain(|submission| !submission.reply.is_closed());
+        submissions.retain_mut(|submission| !traced::is_abandoned(submission));
         let mut known = HashMap::new();
         let result = self.settle(&mut submissions, &mut known).await;
         self.cache_all(known);
         match result {
             Ok(deferred) => deferred,
-            Err(Failure::Unavailable) => refuse_all(submissions, &Refusal::Unavailable),
-            Err(Failure::Unknown) => refuse_all(submissions, &Refusal::Unknown),
-            Err(Failure::Defect) => {
+            Err(failure @ (Failure::Unavailable | Failure::Unknown)) => refuse_all(submissions, &failure.refusal()),
+            Err(failure @ Failure::Defect) => {
                 self.forget();
                 if submissions.len() == 1 {
-                    return refuse_all(submissions, &Refusal::Failed);
+                    return refuse_all(submissions, &failure.refusal());
                 }
                 warn!(context = %self.context, commands = submissions.len(), "a batch failed: its commands run one by one");
                 let mut deferred = Vec::new();
@@ -208,7 +186,7 @@ impl<A: Aggregate> Writer<A> {
             traced::enter(traced::COMMIT, submissions);
             let appending = traced::append(self.context.name(), submissions, &plan.append);
             let appended = self.append(&plan.append).await;
-            drop(appending);
+            traced::appended(appending, &appended);
             match appended? {
                 Some(obstacles) if obstacles.is_empty() => return Ok(self.conclude(plan, submissions, known)),
                 Some(obstacles) => self.clear(&obstacles, &plan, submissions, known).await?,
@@ -321,8 +299,8 @@ impl<A: Aggregate> Writer<A> {
         let mut deferred = Vec::new();
         for (submission, outcome) in submissions.drain(..).zip(plan.outcomes) {
             match outcome {
-                Outcome::Accepted(receipt) => drop(submission.reply.send(Ok(receipt))),
-                Outcome::Refused(refusal) => drop(submission.reply.send(Err(refusal))),
+                Outcome::Accepted(receipt) => submission.answer(Ok(receipt)),
+                Outcome::Refused(refusal) => submission.answer(Err(refusal)),
                 Outcome::Deferred => deferred.push(submission),
             }
         }
@@ -366,7 +344,7 @@ fn lane_events(context: Context, lane: Lane) -> Counter {
 
 fn refuse_all<A: Aggregate>(submissions: Vec<Submission<A>>, refusal: &Refusal) -> Vec<Submission<A>> {
     for submission in submissions {
-        let _ = submission.reply.send(Err(refusal.clone()));
+        submission.answer(Err(refusal.clone()));
     }
     Vec::new()
 }

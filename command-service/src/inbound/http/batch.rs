@@ -21,7 +21,7 @@ use service_kit::{
     auth::Principal,
     json::{MAX_BODY, parse_json, parse_json_at},
     problem::Problem,
-    trace::TraceContext,
+    trace::{Span, SpanKind, TraceContext},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -98,13 +98,23 @@ async fn admit_all(
     while let Some(Some(line)) = commands.stopping.run_until_cancelled(lines.next()).await {
         let pending = match line {
             Ok(line) if line.trim_ascii().is_empty() => continue,
-            Ok(line) => admit(&commands, &principal, trace, &line).await.unwrap_or_else(Pending::Refused),
-            Err(problem) => Pending::Refused(problem),
+            Ok(line) => admit(&commands, &principal, trace, &line).await.unwrap_or_else(|problem| refused(&trace, problem)),
+            Err(problem) => refused(&trace, problem),
         };
         if admitted.send(pending).await.is_err() {
             return;
         }
     }
+}
+
+/// A line that no writer hears of. The request's own span tells of its beginning only: its status is 200 in any case.
+fn refused(trace: &TraceContext, problem: Problem) -> Pending {
+    let mut span = Span::child(trace, SpanKind::Internal, || "refused line");
+    span.set("orderflow.outcome", problem.slug());
+    if problem.status().is_server_error() {
+        span.fail(problem.slug(), problem.cause().unwrap_or_default());
+    }
+    Pending::Refused(problem)
 }
 
 async fn admit(commands: &Commands, principal: &Principal, trace: TraceContext, line: &[u8]) -> Result<Pending, Problem> {

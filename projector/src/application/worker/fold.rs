@@ -31,7 +31,7 @@ pub(super) struct Folding<P: Projection> {
     pub(super) chunk: Chunk<P>,
     pub(super) letters: Vec<DeadLetter>,
     pub(super) duplicates: u64,
-    /// Ends when the chunk was written, or was not.
+    /// They have failed unless the chunk is written.
     pub(super) spans: Messages,
 }
 
@@ -141,7 +141,9 @@ impl<P: Projection> Worker<P> {
             let (traceparent, offset) = (envelope.traceparent.as_deref(), Some(record.message.offset()));
             Some(trace::Message { traceparent, id: envelope.id.0, key: envelope.stream_id, offset })
         });
-        Messages::begin(Operation::Process, &self.topic, Some(self.partition), messages)
+        let mut spans = Messages::begin(Operation::Process, &self.topic, Some(self.partition), messages);
+        spans.set("messaging.consumer.group.name", Arc::clone(&self.shared.group));
+        spans
     }
 
     /// Parks records that end the process when they are handled.

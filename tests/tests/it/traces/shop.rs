@@ -27,7 +27,7 @@ pub(super) struct Shop {
     pub(super) webhook: Receiver,
     pub(super) collector: Collector,
     http: reqwest::Client,
-    product: Uuid,
+    pub(super) product: Uuid,
     user: Uuid,
 }
 
@@ -75,6 +75,17 @@ impl Shop {
         let (status, answer) = self.ask(Method::POST, &url, traceparent, Some(body)).await;
         assert_eq!(status, 201, "{answer}");
         order
+    }
+
+    /// Sends commands as lines, in the caller's trace, and gives the status of each.
+    pub(super) async fn lines(&self, traceparent: &str, lines: &[Value]) -> Vec<u64> {
+        let url = format!("{}/v1/commands", self.stack.commands[0].url());
+        let request = self.http.post(url).bearer_auth(token()).header("traceparent", traceparent);
+        let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let answer = request.header("content-type", "application/x-ndjson").body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let text = answer.text().await.unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].as_u64().unwrap()).collect()
     }
 
     /// Waits until everything that the order sets in motion has happened.

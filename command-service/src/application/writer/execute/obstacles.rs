@@ -52,7 +52,7 @@ impl<A: Aggregate> Writer<A> {
         }
         for (index, submission) in std::mem::take(submissions).into_iter().enumerate() {
             match refused.remove(&index) {
-                Some(answer) => drop(submission.reply.send(answer)),
+                Some(answer) => submission.answer(answer),
                 None => submissions.push(submission),
             }
         }

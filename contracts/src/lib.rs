@@ -76,7 +76,7 @@ pub fn compare(released: &Path, current: &Path, kinds: Kinds, today: NaiveDate) 
 fn json_files(root: &Path, kind: &str) -> anyhow::Result<BTreeSet<PathBuf>> {
     let path = root.join(kind);
     if !path.is_dir() {
-        return Ok(path.is_file().then(|| kind.into()).into_iter().collect());
+        return Ok(path.is_file().then(|| PathBuf::from(kind)).into_iter().collect());
     }
     let entries = fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut names = BTreeSet::new();

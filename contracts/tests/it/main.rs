@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod constructs;
+mod topics;
+
 use std::{fs, path::PathBuf};
 
 use chrono::NaiveDate;
-use contracts::Break;
+use contracts::{Break, Kinds};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -32,7 +35,7 @@ impl Folders {
     }
 
     fn compare(&self) -> Vec<Break> {
-        contracts::compare(&self.path("released"), &self.path("current"), TODAY.parse().unwrap()).unwrap()
+        contracts::compare(&self.path("released"), &self.path("current"), Kinds::Any, TODAY.parse().unwrap()).unwrap()
     }
 }
 
@@ -52,11 +55,11 @@ fn shop() -> Value {
             "/v1/orders": {
                 "get": {
                     "parameters": [
-                        { "in": "query", "name": "limit", "required": false, "schema": { "type": "integer", "minimum": 1, "maximum": 200 } },
+                        { "in": "query", "name": "limit", "required": false, "schema": { "type": "integer", "minimum": 1, "maximum": 200, "default": 50 } },
                         { "in": "header", "name": "Prefer", "required": false, "schema": { "type": "string" } },
                     ],
                     "responses": {
-                        "200": { "description": "A page.", "headers": { "ETag": { "schema": { "type": "string" } } }, "content": {
+                        "200": { "description": "A page.", "headers": { "ETag": { "required": true, "schema": { "type": "string" } } }, "content": {
                             "application/json": { "schema": { "$ref": "#/components/schemas/Page" } },
                         } },
                         "404": { "$ref": "#/components/responses/NotFound" },
@@ -66,6 +69,20 @@ fn shop() -> Value {
                     "x-roles": ["customer", "staff"],
                     "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NewOrder" } } } },
                     "responses": { "201": { "description": "Done." } },
+                },
+            },
+            "/v1/commands": {
+                "post": {
+                    "requestBody": { "content": { "application/x-ndjson": { "schema": { "type": "string" }, "x-line": { "$ref": "#/components/schemas/NewOrder" } } } },
+                    "responses": { "200": { "description": "Lines.", "content": { "application/x-ndjson": { "schema": { "type": "string" }, "x-line": { "$ref": "#/components/schemas/Order" } } } } },
+                },
+            },
+            "/v1/updates": {
+                "get": {
+                    "responses": { "200": { "description": "Live.", "content": { "text/event-stream": { "x-events": {
+                        "reset": { "type": "object" },
+                        "view": { "$ref": "#/components/schemas/Order" },
+                    } } } } },
                 },
             },
         },
@@ -80,6 +97,12 @@ fn shop() -> Value {
                         "reason": { "type": "string", "minLength": 1, "maxLength": 200 },
                         "kind": { "oneOf": [{ "const": "managed", "type": "string" }, { "const": "external", "type": "string" }] },
                         "where": { "anyOf": [{ "$ref": "#/components/schemas/Place" }, { "type": "null" }] },
+                        "copies": { "type": "integer", "default": 1 },
+                        "extras": { "type": "array" },
+                        "note": { "type": "string" },
+                        "options": { "type": "object" },
+                        "speed": { "oneOf": [{ "type": "string", "enum": ["slow", "fast"] }, { "type": "string", "const": "drone" }] },
+                        "words": { "type": "array", "items": { "type": "string" } },
                     },
                     "required": ["reason"],
                 },
@@ -91,6 +114,9 @@ fn shop() -> Value {
                         "total": { "type": "integer", "maximum": 1000 },
                         "note": { "type": ["string", "null"] },
                         "place": { "$ref": "#/components/schemas/Place" },
+                        "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+                        "revenue": { "type": "object", "additionalProperties": false, "patternProperties": { "^[A-Z]{3}$": { "type": "integer" } } },
+                        "tags": { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
                     },
                     "required": ["id", "status", "total", "note"],
                 },
@@ -310,8 +336,22 @@ fn a_published_event_never_changes() {
 }
 
 #[test]
-fn nothing_to_compare_is_no_success() {
+fn what_was_released_is_whole() {
     let folders = Folders::new();
-    let compared = contracts::compare(&folders.path("released"), &folders.path("current"), TODAY.parse().unwrap());
-    assert!(compared.is_err());
+    let compare = |kinds| contracts::compare(&folders.path("released"), &folders.path("current"), kinds, TODAY.parse().unwrap());
+    assert!(compare(Kinds::Any).is_err());
+    let files = ["openapi/shop.json", "events/order.placed.v1.json", "asyncapi.json"];
+    for file in files {
+        folders.write(&format!("released/{file}"), &json!({}));
+        folders.write(&format!("current/{file}"), &json!({}));
+    }
+    assert_eq!(compare(Kinds::All).unwrap(), []);
+    for file in files {
+        fs::remove_file(folders.path(&format!("released/{file}"))).unwrap();
+        let error = compare(Kinds::All).unwrap_err().to_string();
+        let kind = file.split('/').next().unwrap();
+        assert!(error.ends_with(&format!(": no {kind}")), "{error}");
+        assert_eq!(compare(Kinds::Any).unwrap(), []);
+        folders.write(&format!("released/{file}"), &json!({}));
+    }
 }

@@ -1,5 +1,5 @@
-//! What was released is a promise: compares the descriptions of interfaces (OpenAPI), those of topics (AsyncAPI) and the schemas of
-//! events with those of the last release, and names what breaks it. What is added passes.
+//! What was released is a promise: compares the descriptions of interfaces (OpenAPI) and topics (AsyncAPI) and the schemas of events
+//! with those of the last release, and names what breaks it. What is added passes.
 //!
 //! Requests and answers break in different ways. What is accepted must not become less: no new required field, no narrower type.
 //! What is sent must not become less either, nor become something else: no field gone or no longer certain, no other type, no
@@ -36,8 +36,8 @@ pub enum Kinds {
     Any,
 }
 
-/// Compares all of a folder (`openapi/*.json`, `events/*.json`, `asyncapi.json`) with all of another, that of the last release. What
-/// was released as deprecated may be gone from its sunset on.
+/// Compares all of a folder (`openapi/*.json`, `events/*.json`, `asyncapi.json`) with all of another, that of the last release.
+/// What was released as deprecated may be gone from its sunset on.
 ///
 /// Fails when a folder can't be read, or when the released one lacks a kind of descriptions that it must have.
 pub fn compare(released: &Path, current: &Path, kinds: Kinds, today: NaiveDate) -> anyhow::Result<Vec<Break>> {

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{GET, NEW, ORDER, breaks, interface, plant, shop};
+use crate::{
+    breaks, interface, plant,
+    shop::{GET, NEW, ORDER, shop},
+};
 
 const UPDATES: &str = "/paths/~1v1~1updates/get/responses/200/content/text~1event-stream";
 const LINES: &str = "content/application~1x-ndjson";

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod constructs;
+mod shop;
 mod topics;
 
 use std::{fs, path::PathBuf};
@@ -11,6 +12,8 @@ use chrono::NaiveDate;
 use contracts::{Break, Kinds};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::shop::{GET, NEW, ORDER, POST, shop};
 
 const TODAY: &str = "2027-05-01";
 
@@ -46,91 +49,6 @@ fn interface(old: &Value, new: &Value) -> Vec<Break> {
     folders.write("current/openapi/shop.json", new);
     folders.compare()
 }
-
-/// A little of everything.
-fn shop() -> Value {
-    json!({
-        "openapi": "3.1.0",
-        "paths": {
-            "/v1/orders": {
-                "get": {
-                    "parameters": [
-                        { "in": "query", "name": "limit", "required": false, "schema": { "type": "integer", "minimum": 1, "maximum": 200, "default": 50 } },
-                        { "in": "header", "name": "Prefer", "required": false, "schema": { "type": "string" } },
-                    ],
-                    "responses": {
-                        "200": { "description": "A page.", "headers": { "ETag": { "required": true, "schema": { "type": "string" } } }, "content": {
-                            "application/json": { "schema": { "$ref": "#/components/schemas/Page" } },
-                        } },
-                        "404": { "$ref": "#/components/responses/NotFound" },
-                    },
-                },
-                "post": {
-                    "x-roles": ["customer", "staff"],
-                    "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NewOrder" } } } },
-                    "responses": { "201": { "description": "Done." } },
-                },
-            },
-            "/v1/commands": {
-                "post": {
-                    "requestBody": { "content": { "application/x-ndjson": { "schema": { "type": "string" }, "x-line": { "$ref": "#/components/schemas/NewOrder" } } } },
-                    "responses": { "200": { "description": "Lines.", "content": { "application/x-ndjson": { "schema": { "type": "string" }, "x-line": { "$ref": "#/components/schemas/Order" } } } } },
-                },
-            },
-            "/v1/updates": {
-                "get": {
-                    "responses": { "200": { "description": "Live.", "content": { "text/event-stream": { "x-events": {
-                        "reset": { "type": "object" },
-                        "view": { "$ref": "#/components/schemas/Order" },
-                    } } } } },
-                },
-            },
-        },
-        "components": {
-            "responses": { "NotFound": { "description": "?", "content": { "application/problem+json": { "schema": { "type": "object" } } } } },
-            "schemas": {
-                "NewOrder": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "properties": {
-                        "id": { "type": ["string", "null"], "format": "uuid" },
-                        "reason": { "type": "string", "minLength": 1, "maxLength": 200 },
-                        "kind": { "oneOf": [{ "const": "managed", "type": "string" }, { "const": "external", "type": "string" }] },
-                        "where": { "anyOf": [{ "$ref": "#/components/schemas/Place" }, { "type": "null" }] },
-                        "copies": { "type": "integer", "default": 1 },
-                        "extras": { "type": "array" },
-                        "note": { "type": "string" },
-                        "options": { "type": "object" },
-                        "speed": { "oneOf": [{ "type": "string", "enum": ["slow", "fast"] }, { "type": "string", "const": "drone" }] },
-                        "words": { "type": "array", "items": { "type": "string" } },
-                    },
-                    "required": ["reason"],
-                },
-                "Order": {
-                    "type": "object",
-                    "properties": {
-                        "id": { "type": "string", "format": "uuid" },
-                        "status": { "type": "string", "enum": ["placed", "shipped"] },
-                        "total": { "type": "integer", "maximum": 1000 },
-                        "note": { "type": ["string", "null"] },
-                        "place": { "$ref": "#/components/schemas/Place" },
-                        "labels": { "type": "object", "additionalProperties": { "type": "string" } },
-                        "revenue": { "type": "object", "additionalProperties": false, "patternProperties": { "^[A-Z]{3}$": { "type": "integer" } } },
-                        "tags": { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
-                    },
-                    "required": ["id", "status", "total", "note"],
-                },
-                "Page": { "type": "object", "properties": { "items": { "type": "array", "items": { "$ref": "#/components/schemas/Order" } } }, "required": ["items"] },
-                "Place": { "type": "object", "properties": { "town": { "type": "string" } }, "required": ["town"] },
-            },
-        },
-    })
-}
-
-const GET: &str = "/paths/~1v1~1orders/get";
-const POST: &str = "/paths/~1v1~1orders/post";
-const NEW: &str = "/components/schemas/NewOrder";
-const ORDER: &str = "/components/schemas/Order";
 
 /// Replaces what is at a pointer, makes it, or, with null, takes it away.
 fn plant(document: &mut Value, pointer: &str, value: Value) {

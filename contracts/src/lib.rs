@@ -1,5 +1,5 @@
-//! What was released is a promise: compares the descriptions of interfaces (OpenAPI) and topics (AsyncAPI) and the schemas of events
-//! with those of the last release, and names what breaks it. What is added passes.
+//! What was released is a promise: compares the descriptions of interfaces (OpenAPI) and topics (AsyncAPI) and the schemas of
+//! events with those of the last release, and names what breaks it. What is added passes.
 //!
 //! Requests and answers break in different ways. What is accepted must not become less: no new required field, no narrower type.
 //! What is sent must not become less either, nor become something else: no field gone or no longer certain, no other type, no

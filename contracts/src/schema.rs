@@ -67,7 +67,7 @@ impl<'a> Comparison<'a> {
         self.breaks.insert(self.new.at(at, what));
     }
 
-    /// Compares the schemas at these pointers. Where there was none, anything was accepted, and nothing was promised of what is sent.
+    /// Compares the schemas at these pointers. Where there was none, anything was accepted, and nothing promised of what is sent.
     pub(crate) fn schemas(&mut self, before: &str, after: &str, direction: Direction) {
         match (says(self.old.get(before)), says(self.new.get(after)), direction) {
             (Says::Something, Says::Something, _) => self.both(before, after, direction),
@@ -308,8 +308,8 @@ fn admits(types: &BTreeSet<String>, name: &str) -> bool {
     types.contains(name) || (name == "integer" && types.contains("number"))
 }
 
-/// The values of `enum`, or of a `oneOf` of constants and enumerations, as JSON. (schemars writes the latter where some values have a
-/// description.)
+/// The values of `enum`, or of a `oneOf` of constants and enumerations, as JSON. (schemars writes the latter where some
+/// values have a description.)
 fn values(schema: &Value) -> Option<BTreeSet<String>> {
     let listed = |schema: &Value| -> Option<BTreeSet<String>> {
         Some(schema["enum"].as_array()?.iter().map(Value::to_string).collect())

@@ -311,9 +311,8 @@ fn admits(types: &BTreeSet<String>, name: &str) -> bool {
 /// The values of `enum`, or of a `oneOf` of constants and enumerations, as JSON. (schemars writes the latter where some
 /// values have a description.)
 fn values(schema: &Value) -> Option<BTreeSet<String>> {
-    let listed = |schema: &Value| -> Option<BTreeSet<String>> {
-        Some(schema["enum"].as_array()?.iter().map(Value::to_string).collect())
-    };
+    let listed =
+        |schema: &Value| -> Option<BTreeSet<String>> { Some(schema["enum"].as_array()?.iter().map(Value::to_string).collect()) };
     if let Some(values) = listed(schema) {
         return Some(values);
     }

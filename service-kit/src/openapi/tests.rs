@@ -46,7 +46,10 @@ fn put(schemas: &mut Schemas) -> Operation {
     Operation::new("put-thing", "things", "Puts a thing.")
         .body::<Thing>(schemas)
         .heeds("If-Match", json!({ "type": "string" }), "The version.")
-        .answer(201, Answer::json(schemas.answer::<Stored>(), "It is there.").always("ETag", "Its version.").header("Age", "Old."))
+        .answer(
+            201,
+            Answer::json(schemas.answer::<Stored>(), "It is there.").always("ETag", "Its version.").header("Age", "Old."),
+        )
         .refuses(&[409, 503])
 }
 

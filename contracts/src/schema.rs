@@ -243,9 +243,14 @@ impl<'a> Comparison<'a> {
     fn choices(&mut self, before: &str, after: &str, direction: Direction) {
         let (old, new) = (self.old, self.new);
         let is_free = |document: &Document, at: &str| CHOICES.iter().all(|keyword| document.get(at)[*keyword].is_null());
-        let (was, now) = (values(old.get(before)).is_some(), values(new.get(after)).is_some());
         // Of an enumeration, also of one that came or went, `values` has told.
-        if (was && now) || (was && is_free(new, after)) || (now && is_free(old, before)) {
+        let is_told = match (values(old.get(before)), values(new.get(after))) {
+            (Some(_), Some(_)) => true,
+            (Some(_), None) => is_free(new, after),
+            (None, Some(_)) => is_free(old, before),
+            (None, None) => false,
+        };
+        if is_told {
             return;
         }
         for keyword in CHOICES {

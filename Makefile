@@ -41,7 +41,7 @@ new-context: ## Build and test a copy with another bounded context, as docs/new-
 lint: ## Check format, lints, licences and advisories
 	@deploy/lint
 
-contracts: ## Compare the descriptions of HTTP and events with the last release
+contracts: ## Compare the descriptions of HTTP, topics and events with the last release
 	@deploy/contracts
 
 schemathesis: ## Send generated requests to both HTTP services and compare the answers with their descriptions

@@ -101,12 +101,24 @@ fn answers(comparison: &mut Comparison<'_>, at: &str) {
         }
         let (before, after) = (old.resolved(&place), new.resolved(&place));
         contents(comparison, &before, &after, Direction::Sent);
-        for name in old.get(&before)["headers"].as_object().into_iter().flat_map(|headers| headers.keys()) {
-            let header = format!("headers/{}", escaped(name));
-            if new.get(&format!("{after}/{header}")).is_null() {
-                comparison.gone(&format!("{before}/{header}"), "was released and is gone");
-            }
+        headers(comparison, &before, &after);
+    }
+}
+
+/// Each header that an answer had, it must still have, and always where it always had it.
+fn headers(comparison: &mut Comparison<'_>, before: &str, after: &str) {
+    let (old, new) = (comparison.old, comparison.new);
+    for name in old.get(before)["headers"].as_object().into_iter().flat_map(|headers| headers.keys()) {
+        let of = format!("headers/{}", escaped(name));
+        let (was, now) = (old.resolved(&format!("{before}/{of}")), new.resolved(&format!("{after}/{of}")));
+        if new.get(&now).is_null() {
+            comparison.gone(&was, "was released and is gone");
+            continue;
         }
+        if old.get(&was)["required"] == true && new.get(&now)["required"] != true {
+            comparison.found(&now, "was always there and may be missing");
+        }
+        comparison.schemas(&format!("{was}/schema"), &format!("{now}/schema"), Direction::Sent);
     }
 }
 
@@ -121,10 +133,16 @@ fn contents(comparison: &mut Comparison<'_>, before: &str, after: &str, directio
         }
         comparison.schemas(&format!("{was}/schema"), &format!("{now}/schema"), direction);
         // Lines of a stream, and the events of one, by our own extensions.
-        comparison.schemas(&format!("{was}/x-line"), &format!("{now}/x-line"), direction);
-        for event in old.get(&was)["x-events"].as_object().into_iter().flat_map(|events| events.keys()) {
-            let of = format!("x-events/{}", escaped(event));
-            comparison.schemas(&format!("{was}/{of}"), &format!("{now}/{of}"), direction);
+        let events = old.get(&was)["x-events"].as_object().into_iter().flat_map(|events| events.keys());
+        let events = events.map(|event| format!("x-events/{}", escaped(event)));
+        let line = old.get(&was).get("x-line").map(|_| "x-line".to_owned());
+        for of in line.into_iter().chain(events) {
+            let (was, now) = (format!("{was}/{of}"), format!("{now}/{of}"));
+            if new.get(&now).is_null() {
+                comparison.gone(&was, "was released and is gone");
+            } else {
+                comparison.schemas(&was, &now, direction);
+            }
         }
     }
 }

@@ -31,7 +31,21 @@ const AT_LEAST: [&str; 5] = ["minimum", "exclusiveMinimum", "minLength", "minIte
 const AT_MOST: [&str; 5] = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"];
 
 /// Keywords of which any change is another promise.
-const SAME: [&str; 5] = ["format", "pattern", "const", "not", "multipleOf"];
+const SAME: [&str; 8] = ["format", "pattern", "const", "not", "multipleOf", "uniqueItems", "propertyNames", "prefixItems"];
+
+/// Keywords below which is a list of schemas.
+const CHOICES: [&str; 3] = ["oneOf", "anyOf", "allOf"];
+
+/// What a schema says as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// There is none, or it is `true`: anything.
+    Anything,
+    /// It is `false`.
+    Nothing,
+    /// It has keywords.
+    Something,
+}
 
 impl<'a> Comparison<'a> {
     pub(crate) fn new(old: &'a Document, new: &'a Document) -> Self {
@@ -53,11 +67,24 @@ impl<'a> Comparison<'a> {
         self.breaks.insert(self.new.at(at, what));
     }
 
-    /// Compares the schemas at these pointers.
+    /// Compares the schemas at these pointers. Where there was none, anything was accepted, and nothing promised of what is sent.
     pub(crate) fn schemas(&mut self, before: &str, after: &str, direction: Direction) {
-        if self.old.get(before).is_null() || self.new.get(after).is_null() {
-            return;
+        match (says(self.old.get(before)), says(self.new.get(after)), direction) {
+            (Says::Something, Says::Something, _) => self.both(before, after, direction),
+            (Says::Anything | Says::Something, Says::Nothing, Direction::Accepted) => {
+                self.found(after, "refuses what was let through");
+            }
+            (Says::Anything, Says::Something, Direction::Accepted) => self.found(after, "is new, and anything was let through"),
+            (Says::Something, Says::Anything, Direction::Sent) => self.gone(before, "was released and is gone"),
+            (Says::Something, Says::Nothing, Direction::Sent) => self.found(after, "lets nothing come any more"),
+            // What is accepted became more, or what is sent is told more of; where nothing was, all is an addition.
+            _ => {}
         }
+    }
+
+    fn both(&mut self, before: &str, after: &str, direction: Direction) {
+        // Beside a reference, so before that is followed.
+        self.defaults(before, after, direction);
         let (before, was_nullable) = without_null(self.old, before);
         let (after, is_nullable) = without_null(self.new, after);
         let kept = match direction {
@@ -74,15 +101,20 @@ impl<'a> Comparison<'a> {
         self.values(&before, &after, direction);
         self.bounds(&before, &after, direction);
         self.fields(&before, &after, direction);
+        self.patterns(&before, &after, direction);
         self.choices(&before, &after, direction);
         for below in ["items", "additionalProperties"] {
             self.schemas(&format!("{before}/{below}"), &format!("{after}/{below}"), direction);
         }
-        if direction == Direction::Accepted
-            && self.new.get(&after)["additionalProperties"] == false
-            && self.old.get(&before)["additionalProperties"] != false
+    }
+
+    /// What is left out means what it did. One that is new may say what was so, or belong to what was required.
+    fn defaults(&mut self, before: &str, after: &str, direction: Direction) {
+        let (was, now) = (self.old.get(before).get("default"), &self.new.get(after)["default"]);
+        if let (Some(was), Direction::Accepted) = (was, direction)
+            && was != now
         {
-            self.found(&format!("{after}/additionalProperties"), "refuses what was let through");
+            self.found(&format!("{after}/default"), format!("is {now} and was {was}"));
         }
     }
 
@@ -175,14 +207,55 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// Maps: what their names look like, and what each has.
+    fn patterns(&mut self, before: &str, after: &str, direction: Direction) {
+        let (old, new) = (self.old, self.new);
+        let keys = |document: &Document, at: &str| -> BTreeSet<String> {
+            document.get(at)["patternProperties"].as_object().into_iter().flat_map(|patterns| patterns.keys().cloned()).collect()
+        };
+        let (was, now) = (keys(old, before), keys(new, after));
+        let place = |at: &str, pattern: &str| format!("{at}/patternProperties/{}", escaped(pattern));
+        for pattern in &was {
+            if now.contains(pattern) {
+                self.schemas(&place(before, pattern), &place(after, pattern), direction);
+            } else {
+                self.gone(&place(before, pattern), "was released and is gone");
+            }
+        }
+        let others = format!("{before}/additionalProperties");
+        match direction {
+            // Names that look so were let through as others are.
+            Direction::Accepted => {
+                for pattern in now.difference(&was) {
+                    self.schemas(&others, &place(after, pattern), direction);
+                }
+            }
+            Direction::Sent => {
+                let is_closed = |document: &Document, at: &str| document.get(at)["additionalProperties"] == false;
+                if !was.is_empty() && is_closed(old, before) && !is_closed(new, after) {
+                    self.gone(&others, "was released: names that look otherwise may come now");
+                }
+            }
+        }
+    }
+
     /// `oneOf`, `anyOf` and `allOf`: their schemas one by one. Those that are only constants are an enumeration.
     fn choices(&mut self, before: &str, after: &str, direction: Direction) {
-        if values(self.old.get(before)).is_some() && values(self.new.get(after)).is_some() {
+        let (old, new) = (self.old, self.new);
+        let is_free = |document: &Document, at: &str| CHOICES.iter().all(|keyword| document.get(at)[*keyword].is_null());
+        // Of an enumeration, also of one that came or went, `values` has told.
+        let is_told = match (values(old.get(before)), values(new.get(after))) {
+            (Some(_), Some(_)) => true,
+            (Some(_), None) => is_free(new, after),
+            (None, Some(_)) => is_free(old, before),
+            (None, None) => false,
+        };
+        if is_told {
             return;
         }
-        for keyword in ["oneOf", "anyOf", "allOf"] {
+        for keyword in CHOICES {
             let count = |document: &Document, at: &str| document.get(at)[keyword].as_array().map(Vec::len);
-            let (was, now) = (count(self.old, before).unwrap_or_default(), count(self.new, after).unwrap_or_default());
+            let (was, now) = (count(old, before).unwrap_or_default(), count(new, after).unwrap_or_default());
             for number in 0..was.min(now) {
                 self.schemas(&format!("{before}/{keyword}/{number}"), &format!("{after}/{keyword}/{number}"), direction);
             }
@@ -190,6 +263,8 @@ impl<'a> Comparison<'a> {
                 ("allOf", Direction::Accepted) | ("oneOf" | "anyOf", Direction::Sent) => {
                     now > was || (now == 0 && was > 0 && keyword != "allOf")
                 }
+                // Without any choice, all was accepted.
+                ("oneOf" | "anyOf", Direction::Accepted) => now < was || (was == 0 && now > 0),
                 _ => now < was,
             };
             if broken {
@@ -215,10 +290,20 @@ fn without_null(document: &Document, at: &str) -> (String, bool) {
     (at, false)
 }
 
+fn says(schema: &Value) -> Says {
+    match schema {
+        Value::Null | Value::Bool(true) => Says::Anything,
+        Value::Bool(false) => Says::Nothing,
+        _ => Says::Something,
+    }
+}
+
+/// The types of a schema; those of an enumeration may stand at each of its values.
 fn types(schema: &Value) -> BTreeSet<String> {
     match &schema["type"] {
         Value::String(name) => BTreeSet::from([name.clone()]),
         Value::Array(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ if values(schema).is_some() => schema["oneOf"].as_array().into_iter().flatten().flat_map(types).collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -228,13 +313,22 @@ fn admits(types: &BTreeSet<String>, name: &str) -> bool {
     types.contains(name) || (name == "integer" && types.contains("number"))
 }
 
-/// The values of `enum`, or of a `oneOf` of constants, as JSON.
+/// The values of `enum`, or of a `oneOf` of constants and enumerations, as JSON. (schemars writes the latter where some
+/// values have a description.)
 fn values(schema: &Value) -> Option<BTreeSet<String>> {
-    if let Some(listed) = schema["enum"].as_array() {
-        return Some(listed.iter().map(Value::to_string).collect());
+    let listed =
+        |schema: &Value| -> Option<BTreeSet<String>> { Some(schema["enum"].as_array()?.iter().map(Value::to_string).collect()) };
+    if let Some(values) = listed(schema) {
+        return Some(values);
     }
-    let options = schema["oneOf"].as_array()?;
-    options.iter().map(|option| option.get("const").map(Value::to_string)).collect()
+    let mut values = BTreeSet::new();
+    for option in schema["oneOf"].as_array()? {
+        match option.get("const") {
+            Some(constant) => values.extend([constant.to_string()]),
+            None => values.extend(listed(option)?),
+        }
+    }
+    Some(values)
 }
 
 fn required(schema: &Value) -> BTreeSet<String> {

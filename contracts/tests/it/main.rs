@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod constructs;
+mod shop;
+mod topics;
+
 use std::{fs, path::PathBuf};
 
 use chrono::NaiveDate;
-use contracts::Break;
+use contracts::{Break, Kinds};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::shop::{GET, NEW, ORDER, POST, shop};
 
 const TODAY: &str = "2027-05-01";
 
@@ -32,7 +38,7 @@ impl Folders {
     }
 
     fn compare(&self) -> Vec<Break> {
-        contracts::compare(&self.path("released"), &self.path("current"), TODAY.parse().unwrap()).unwrap()
+        contracts::compare(&self.path("released"), &self.path("current"), Kinds::Any, TODAY.parse().unwrap()).unwrap()
     }
 }
 
@@ -43,68 +49,6 @@ fn interface(old: &Value, new: &Value) -> Vec<Break> {
     folders.write("current/openapi/shop.json", new);
     folders.compare()
 }
-
-/// A little of everything.
-fn shop() -> Value {
-    json!({
-        "openapi": "3.1.0",
-        "paths": {
-            "/v1/orders": {
-                "get": {
-                    "parameters": [
-                        { "in": "query", "name": "limit", "required": false, "schema": { "type": "integer", "minimum": 1, "maximum": 200 } },
-                        { "in": "header", "name": "Prefer", "required": false, "schema": { "type": "string" } },
-                    ],
-                    "responses": {
-                        "200": { "description": "A page.", "headers": { "ETag": { "schema": { "type": "string" } } }, "content": {
-                            "application/json": { "schema": { "$ref": "#/components/schemas/Page" } },
-                        } },
-                        "404": { "$ref": "#/components/responses/NotFound" },
-                    },
-                },
-                "post": {
-                    "x-roles": ["customer", "staff"],
-                    "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NewOrder" } } } },
-                    "responses": { "201": { "description": "Done." } },
-                },
-            },
-        },
-        "components": {
-            "responses": { "NotFound": { "description": "?", "content": { "application/problem+json": { "schema": { "type": "object" } } } } },
-            "schemas": {
-                "NewOrder": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "properties": {
-                        "id": { "type": ["string", "null"], "format": "uuid" },
-                        "reason": { "type": "string", "minLength": 1, "maxLength": 200 },
-                        "kind": { "oneOf": [{ "const": "managed", "type": "string" }, { "const": "external", "type": "string" }] },
-                        "where": { "anyOf": [{ "$ref": "#/components/schemas/Place" }, { "type": "null" }] },
-                    },
-                    "required": ["reason"],
-                },
-                "Order": {
-                    "type": "object",
-                    "properties": {
-                        "id": { "type": "string", "format": "uuid" },
-                        "status": { "type": "string", "enum": ["placed", "shipped"] },
-                        "total": { "type": "integer", "maximum": 1000 },
-                        "note": { "type": ["string", "null"] },
-                        "place": { "$ref": "#/components/schemas/Place" },
-                    },
-                    "required": ["id", "status", "total", "note"],
-                },
-                "Page": { "type": "object", "properties": { "items": { "type": "array", "items": { "$ref": "#/components/schemas/Order" } } }, "required": ["items"] },
-                "Place": { "type": "object", "properties": { "town": { "type": "string" } }, "required": ["town"] },
-            },
-        },
-    })
-}
-
-const GET: &str = "/paths/~1v1~1orders/get";
-const POST: &str = "/paths/~1v1~1orders/post";
-const NEW: &str = "/components/schemas/NewOrder";
-const ORDER: &str = "/components/schemas/Order";
 
 /// Replaces what is at a pointer, makes it, or, with null, takes it away.
 fn plant(document: &mut Value, pointer: &str, value: Value) {
@@ -310,8 +254,22 @@ fn a_published_event_never_changes() {
 }
 
 #[test]
-fn nothing_to_compare_is_no_success() {
+fn what_was_released_is_whole() {
     let folders = Folders::new();
-    let compared = contracts::compare(&folders.path("released"), &folders.path("current"), TODAY.parse().unwrap());
-    assert!(compared.is_err());
+    let compare = |kinds| contracts::compare(&folders.path("released"), &folders.path("current"), kinds, TODAY.parse().unwrap());
+    assert!(compare(Kinds::Any).is_err());
+    let files = ["openapi/shop.json", "events/order.placed.v1.json", "asyncapi.json"];
+    for file in files {
+        folders.write(&format!("released/{file}"), &json!({}));
+        folders.write(&format!("current/{file}"), &json!({}));
+    }
+    assert_eq!(compare(Kinds::All).unwrap(), []);
+    for file in files {
+        fs::remove_file(folders.path(&format!("released/{file}"))).unwrap();
+        let error = compare(Kinds::All).unwrap_err().to_string();
+        let kind = file.split('/').next().unwrap();
+        assert!(error.ends_with(&format!(": no {kind}")), "{error}");
+        assert_eq!(compare(Kinds::Any).unwrap(), []);
+        folders.write(&format!("released/{file}"), &json!({}));
+    }
 }

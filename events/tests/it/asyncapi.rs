@@ -1,4 +1,4 @@
-//! `schemas/asyncapi.yaml`: topics, keys, headers and messages, as this crate has them.
+//! `schemas/asyncapi.yaml` and the same as JSON: topics, keys, headers and messages, as this crate has them.
 
 use std::{borrow::Cow, collections::BTreeSet, env, fmt::Write as _, fs};
 
@@ -7,10 +7,17 @@ use events::{Context, Envelope, EventId, envelope, topics};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::catalogue::{EventType, every_type, folder};
+use crate::{
+    catalogue::{EventType, every_type, folder},
+    schemas::sorted,
+};
 
 /// What the topics begin with unless `TOPIC_PREFIX` says otherwise.
 const PREFIX: &str = "orderflow";
+
+/// The newest JSON Schema that AsyncAPI 3.0 asks of every tool. The schemas say 2020-12 and mean the same by this one, as
+/// [`schemas_mean_the_same_by_the_named_format`] holds.
+const FORMAT: &str = "application/schema+json;version=draft-07";
 
 const ABOUT: &str = "Every event of the event store, on one topic a bounded context. Records are CloudEvents 1.0 in Kafka's binary \
     mode: the value is the event's JSON, the headers say the rest. The key is the stream's id, so a stream's events are in one partition, \
@@ -18,15 +25,18 @@ const ABOUT: &str = "Every event of the event store, on one topic a bounded cont
     drop what you have seen by `ce_id`, or by `ce_subject` and `ce_version`, all the same. Pass over fields, headers and types that you \
     don't know. A published type never changes shape: another shape is another type, with the next version at the end of its name.";
 
+/// YAML for people and for AsyncAPI's tools, JSON for what compares releases line by line.
 #[test]
-fn the_file_is_what_the_types_say() {
-    let text = yaml(&document());
-    let path = folder("asyncapi.yaml");
-    if env::var_os("UPDATE_SCHEMAS").is_some() {
-        fs::write(&path, &text).unwrap();
+fn the_files_are_what_the_types_say() {
+    let document = document();
+    for (name, text) in [("asyncapi.yaml", yaml(&document)), ("asyncapi.json", format!("{:#}\n", sorted(&document)))] {
+        let path = folder(name);
+        if env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let same = fs::read_to_string(&path).is_ok_and(|written| written == text);
+        assert!(same, "schemas/{name} is not what the types say: run `UPDATE_SCHEMAS=1 cargo test -p events`");
     }
-    let same = fs::read_to_string(&path).is_ok_and(|written| written == text);
-    assert!(same, "schemas/asyncapi.yaml is not what the types say: run `UPDATE_SCHEMAS=1 cargo test -p events`");
 }
 
 /// The schema is the one that AsyncAPI publishes (npm: `@asyncapi/specs` 6.11.1, Apache-2.0), unchanged.
@@ -54,6 +64,55 @@ fn references_lead_to_schemas() {
     for EventType { name, .. } in every_type() {
         let reference = document()["components"]["messages"][name]["payload"]["schema"]["$ref"].as_str().unwrap().to_owned();
         assert!(folder(&reference).is_file(), "{reference}");
+    }
+}
+
+/// Tools that don't know a format refused the whole document (asyncapi/parser-js#1066).
+#[test]
+fn every_tool_knows_the_format() {
+    let schema: Value = serde_json::from_str(include_str!("../asyncapi-3.0.0.json")).unwrap();
+    let definition = &schema["definitions"]["multiFormatSchema"];
+    let formats = definition["else"]["properties"]["schemaFormat"]["anyOf"].as_array().unwrap();
+    let must = formats.iter().find(|formats| formats["description"] == "All the schema formats tooling MUST support").unwrap();
+    assert!(must["enum"].as_array().unwrap().contains(&FORMAT.into()), "{must}");
+}
+
+/// No keyword is newer, or means something else.
+#[test]
+fn schemas_mean_the_same_by_the_named_format() {
+    const KNOWN: &[&str] = &[
+        "$id",
+        "$schema",
+        "additionalProperties",
+        "const",
+        "description",
+        "enum",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "pattern",
+        "required",
+        "title",
+        "type",
+    ];
+    fn check(schema: &Value, at: &str) {
+        for (keyword, value) in schema.as_object().into_iter().flatten() {
+            let below = format!("{at}/{keyword}");
+            match (keyword.as_str(), value) {
+                ("properties", Value::Object(fields)) => fields.values().for_each(|schema| check(schema, &below)),
+                ("oneOf", Value::Array(options)) => options.iter().for_each(|schema| check(schema, &below)),
+                // Items that are a list meant what `prefixItems` means now.
+                ("items" | "additionalProperties", Value::Object(_)) => check(value, &below),
+                (other, _) => assert!(KNOWN.contains(&other), "{below} is not known to mean the same by {FORMAT}"),
+            }
+        }
+    }
+    for EventType { name, schema, .. } in every_type() {
+        check(&schema, name);
     }
 }
 
@@ -168,7 +227,7 @@ fn message(event: &EventType) -> Value {
         "contentType": envelope::CONTENT_TYPE,
         "headers": { "type": "object", "properties": properties.collect::<Map<_, _>>(), "required": required },
         "payload": {
-            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schemaFormat": FORMAT,
             "schema": { "$ref": format!("events/{}.json", event.name) },
         },
         "bindings": { "kafka": {

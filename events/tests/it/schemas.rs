@@ -106,7 +106,7 @@ fn keyword_shape(keyword: &str, value: &Value) -> Value {
 }
 
 /// The same value with sorted keys, whatever features of `serde_json` other crates turn on.
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();

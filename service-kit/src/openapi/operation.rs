@@ -198,10 +198,18 @@ impl Answer {
         Self(ResponseBuilder::new().description(description))
     }
 
-    /// It has a header.
+    /// It may have a header.
     #[must_use]
     pub fn header(self, name: &str, description: &str) -> Self {
-        Self(with_header(self.0, name, json!({ "type": "string" }), description))
+        Self(self.0.header(name, header(text(), description).build()))
+    }
+
+    /// It has a header every time: an answer without it is a defect, which `make schemathesis` finds.
+    #[must_use]
+    pub fn always(self, name: &str, description: &str) -> Self {
+        // utoipa's model has no room for it.
+        let required = [("required", true)].into_iter().collect();
+        Self(self.0.header(name, header(text(), description).extensions(Some(required)).build()))
     }
 }
 
@@ -228,11 +236,12 @@ pub(super) fn meaning(status: u16) -> &'static str {
 }
 
 pub(super) fn with_retry_after(response: ResponseBuilder) -> ResponseBuilder {
-    with_header(response, "Retry-After", json!({ "type": "integer", "minimum": 0 }), "Seconds.")
+    let schema = embed(json!({ "type": "integer", "minimum": 0 }));
+    response.header("Retry-After", header(schema, "Seconds.").build())
 }
 
-fn with_header(response: ResponseBuilder, name: &str, schema: Value, description: &str) -> ResponseBuilder {
-    response.header(name, HeaderBuilder::new().schema(Some(embed(schema))).description(Some(description)).build())
+fn header(schema: Schema, description: &str) -> HeaderBuilder {
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description))
 }
 
 /// OpenAPI 3.1 knows no streams of JSON: a text, and what its lines are.

@@ -46,7 +46,10 @@ fn put(schemas: &mut Schemas) -> Operation {
     Operation::new("put-thing", "things", "Puts a thing.")
         .body::<Thing>(schemas)
         .heeds("If-Match", json!({ "type": "string" }), "The version.")
-        .answer(201, Answer::json(schemas.answer::<Stored>(), "It is there.").header("ETag", "Its version."))
+        .answer(
+            201,
+            Answer::json(schemas.answer::<Stored>(), "It is there.").always("ETag", "Its version.").header("Age", "Old."),
+        )
         .refuses(&[409, 503])
 }
 
@@ -84,7 +87,9 @@ fn a_row_says_who_may_and_a_handler_what() {
     let statuses: Vec<_> = put["responses"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(statuses, ["201", "400", "401", "403", "408", "409", "413", "415", "500", "503"]);
     assert_eq!(put["responses"]["409"]["$ref"], "#/components/responses/Conflict");
-    assert_eq!(put["responses"]["201"]["headers"]["ETag"]["description"], "Its version.");
+    let headers = &put["responses"]["201"]["headers"];
+    assert_eq!(headers["ETag"], json!({ "description": "Its version.", "required": true, "schema": { "type": "string" } }));
+    assert_eq!(headers["Age"], json!({ "description": "Old.", "schema": { "type": "string" } }));
     assert_eq!(put["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Thing");
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     // Nobody said anything of this one.

@@ -68,8 +68,8 @@ struct LineAnswer {
 pub(super) fn command<B: CommandBody>(schemas: &mut Schemas) -> Operation {
     let mut accepted = |meaning| {
         Answer::json(schemas.answer::<Accepted>(), meaning)
-            .header("Location", "The aggregate, at the query service.")
-            .header("ETag", "Its version, in quotes.")
+            .always("Location", "The aggregate, at the query service.")
+            .always("ETag", "Its version, in quotes.")
             .header("Idempotency-Replayed", "`true` on an answer that was given before.")
     };
     let status = B::STATUS.as_u16();

@@ -97,7 +97,7 @@ pub(super) fn stats(schemas: &mut Schemas) -> Operation {
     let answer = Answer::json(schemas.answer::<Stats>(), "Days on which nothing happened are left out.");
     Operation::new("statistics", "shop", "What was sold, day by day and in all; at most a second old.")
         .query::<statistics::StatsQuery>(schemas)
-        .answer(200, answer.header("Cache-Control", "`private, no-cache`."))
+        .answer(200, answer.always("Cache-Control", "`private, no-cache`."))
         .refuses(&[503])
 }
 
@@ -137,8 +137,8 @@ fn view<T: JsonSchema>(operation: Operation, schemas: &mut Schemas) -> Operation
 
 fn labelled(answer: Answer) -> Answer {
     answer
-        .header("ETag", "The version, in quotes.")
-        .header("Cache-Control", "`private, no-cache`: what is seen depends on who asks.")
+        .always("ETag", "The version, in quotes.")
+        .always("Cache-Control", "`private, no-cache`: what is seen depends on who asks.")
         .header("Preference-Applied", "The wait that was heeded; with `Prefer` and `min_version` only.")
         .header(
             "Orderflow-View",
@@ -147,7 +147,7 @@ fn labelled(answer: Answer) -> Answer {
 }
 
 fn page<T: JsonSchema>(operation: Operation, schemas: &mut Schemas) -> Operation {
-    let answer = Answer::json(schemas.answer::<PageOf<T>>(), "A page.").header("Cache-Control", "`private, no-cache`.");
+    let answer = Answer::json(schemas.answer::<PageOf<T>>(), "A page.").always("Cache-Control", "`private, no-cache`.");
     operation.answer(200, answer).refuses(&[503])
 }
 
@@ -162,6 +162,6 @@ fn stream(operation: Operation, events: &[(&str, service_kit::openapi::Schema)])
              any more. The stream ends, after `end`, with the token that opened it.",
         )
         .heeds("Last-Event-ID", json!({ "type": "string" }), "Where to go on: the last `id` that was received.")
-        .answer(200, answer.header("Cache-Control", "`no-store`."))
+        .answer(200, answer.always("Cache-Control", "`no-store`."))
         .refuses(&[400, 503])
 }

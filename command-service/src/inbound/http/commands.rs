@@ -1,5 +1,6 @@
 //! Commands over HTTP: one body type each, submitted one by one here and line by line in [`super::batch`].
 
+mod body;
 mod orders;
 mod payments;
 mod products;
@@ -12,11 +13,11 @@ use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use events::{Context, DomainEvent};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request::Parts};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use service_kit::{
     auth::{Principal, Role},
     json::{Json, Path},
@@ -26,6 +27,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
+use self::body::{Body, body};
 pub use self::{
     orders::{CancelOrder, ConfirmOrder, DeliverOrder, PlaceOrder, ReturnOrder, ShipOrder},
     payments::{
@@ -53,7 +55,7 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A command as a caller sends it.
-pub trait CommandBody: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static {
+pub trait CommandBody: Body {
     /// Its name in `POST /v1/commands`.
     const NAME: &'static str;
     /// What it does, in a sentence for those who call.
@@ -62,18 +64,8 @@ pub trait CommandBody: DeserializeOwned + Serialize + JsonSchema + Send + Sync +
     const ROLES: &'static [Role];
     /// Its context, which also names the path.
     const CONTEXT: Context;
-    /// Whether it makes an aggregate: then the id is in the body, or up to us.
-    const CREATES: bool = false;
     /// The status of an answer when something happened.
     const STATUS: StatusCode = if Self::CREATES { StatusCode::CREATED } else { StatusCode::OK };
-
-    /// When it happened, if the caller says so.
-    fn occurred_at(&self) -> Option<DateTime<Utc>>;
-
-    /// The id that the caller gives to what is made.
-    fn given_id(&self) -> Option<Uuid> {
-        None
-    }
 
     /// Submits it to its writer.
     fn submit(self, commands: &Commands, call: &Call, target: Target) -> impl Future<Output = Result<Answer, Problem>> + Send;
@@ -288,13 +280,4 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let version = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
     version.map(Some).ok_or_else(|| Problem::invalid_parameter("If-Match", "must be one version in quotes, such as \"3\""))
-}
-
-/// A body without content of its own.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Empty {
-    /// When it happened, if not now: for staff and services.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<DateTime<Utc>>,
 }

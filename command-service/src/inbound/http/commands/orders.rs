@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use events::{
     Context, Currency, Money, ProductId, Quantity, ReturnId, UserId,
     orders::Fulfilment,
@@ -18,7 +17,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, endpoint, send};
+use super::{Call, CommandBody, Target, body, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::order::{self, Command, MAX_LINES, NewLine, Payer, ProductQuote, Return},
@@ -35,26 +34,22 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
         .merge(endpoint::<ReturnOrder>(Method::POST, "/v1/orders/{id}/returns"))
 }
 
-/// `POST /v1/orders`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PlaceOrder {
-    /// Chosen by the caller; made here unless given.
-    id: Option<Uuid>,
-    /// Who orders; nobody for a guest. A customer orders for themselves.
-    user_id: Option<UserId>,
-    #[serde(default)]
-    fulfilment: Fulfilment,
-    /// In which all prices must be; that of the first product unless given.
-    currency: Option<Currency>,
-    #[schemars(length(max = MAX_LINES))]
-    lines: Vec<Line>,
-    /// A provider's token; what the user pays with unless given.
-    // Not hashed when it is absent: a retry across the upgrade that brought it is the same request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payment_method: Option<PaymentMethod>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/orders`
+    pub struct PlaceOrder creates {
+        /// Who orders; nobody for a guest. A customer orders for themselves.
+        user_id: Option<UserId>,
+        #[serde(default)]
+        fulfilment: Fulfilment,
+        /// In which all prices must be; that of the first product unless given.
+        currency: Option<Currency>,
+        #[schemars(length(max = MAX_LINES))]
+        lines: Vec<Line>,
+        /// A provider's token; what the user pays with unless given.
+        // Not hashed when it is absent: a retry across the upgrade that brought it is the same request.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payment_method: Option<PaymentMethod>,
+    }
 }
 
 /// One line of [`PlaceOrder`].
@@ -68,46 +63,40 @@ pub(super) struct Line {
     unit_price: Option<Money>,
 }
 
-/// `POST /v1/orders/{id}/confirm`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct ConfirmOrder(Empty);
-
-/// `POST /v1/orders/{id}/cancel`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CancelOrder {
-    reason: Reason,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/orders/{id}/confirm`
+    pub struct ConfirmOrder {}
 }
 
-/// `POST /v1/orders/{id}/ship`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ShipOrder {
-    carrier: Option<Carrier>,
-    tracking: Option<TrackingCode>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/orders/{id}/cancel`
+    pub struct CancelOrder {
+        reason: Reason,
+    }
 }
 
-/// `POST /v1/orders/{id}/deliver`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct DeliverOrder(Empty);
+body! {
+    /// `POST /v1/orders/{id}/ship`
+    pub struct ShipOrder {
+        carrier: Option<Carrier>,
+        tracking: Option<TrackingCode>,
+    }
+}
 
-/// `POST /v1/orders/{id}/returns`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReturnOrder {
-    /// Chosen by the caller, and used once; made here unless given.
-    return_id: Option<ReturnId>,
-    #[schemars(length(max = MAX_LINES))]
-    lines: Vec<ReturnLine>,
-    reason: Option<Reason>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/orders/{id}/deliver`
+    pub struct DeliverOrder {}
+}
+
+body! {
+    /// `POST /v1/orders/{id}/returns`
+    pub struct ReturnOrder {
+        /// Chosen by the caller, and used once; made here unless given.
+        return_id: Option<ReturnId>,
+        #[schemars(length(max = MAX_LINES))]
+        lines: Vec<ReturnLine>,
+        reason: Option<Reason>,
+    }
 }
 
 /// One line of [`ReturnOrder`].
@@ -123,15 +112,6 @@ impl CommandBody for PlaceOrder {
     const SUMMARY: &'static str = "Places an order.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Orders;
-    const CREATES: bool = true;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn given_id(&self) -> Option<Uuid> {
-        self.id
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let user_id = self.permitted(call)?;
@@ -207,10 +187,6 @@ impl CommandBody for ConfirmOrder {
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.0.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.orders, call, target, Command::Confirm).await
     }
@@ -221,10 +197,6 @@ impl CommandBody for CancelOrder {
     const SUMMARY: &'static str = "Cancels an order that has not left yet.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Orders;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         if call.principal.is_customer_only() {
@@ -243,10 +215,6 @@ impl CommandBody for ShipOrder {
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.orders, call, target, Command::Ship { carrier: self.carrier, tracking: self.tracking }).await
     }
@@ -257,10 +225,6 @@ impl CommandBody for DeliverOrder {
     const SUMMARY: &'static str = "Says that an order has arrived.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.0.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.orders, call, target, Command::Deliver).await
@@ -273,10 +237,6 @@ impl CommandBody for ReturnOrder {
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Orders;
     const STATUS: StatusCode = StatusCode::CREATED;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         if self.lines.len() > MAX_LINES {

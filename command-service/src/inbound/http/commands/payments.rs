@@ -4,22 +4,18 @@ mod answers;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use events::{
     AttemptId, CaptureId, Context, Money, OrderId, RefundId, UserId, VoidId,
     text::{PaymentMethod, ProviderReference, Reason},
 };
 use http::{Method, StatusCode};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Admin, Service},
     problem::Problem,
     routes::Routes,
 };
-use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, endpoint, send};
+use super::{Call, CommandBody, Target, body, endpoint, send};
 use crate::{
     application::{commands::Commands, writer},
     domain::payment::{Answer, Command, Request},
@@ -47,73 +43,59 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
         .merge(endpoint::<FailRefund>(Method::POST, "/v1/payments/{id}/refunds/{refund}/fail"))
 }
 
-/// `POST /v1/payments`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RequestPayment {
-    /// Chosen by the caller; made here unless given.
-    id: Option<Uuid>,
-    attempt_id: AttemptId,
-    order_id: OrderId,
-    user_id: Option<UserId>,
-    amount: Money,
-    method: PaymentMethod,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments`
+    pub struct RequestPayment creates {
+        attempt_id: AttemptId,
+        order_id: OrderId,
+        user_id: Option<UserId>,
+        amount: Money,
+        method: PaymentMethod,
+    }
 }
 
-/// `POST /v1/payments/{id}/authorise`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AuthorisePayment {
-    attempt_id: AttemptId,
-    reference: ProviderReference,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments/{id}/authorise`
+    pub struct AuthorisePayment {
+        attempt_id: AttemptId,
+        reference: ProviderReference,
+    }
 }
 
-/// `POST /v1/payments/{id}/decline`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeclinePayment {
-    attempt_id: AttemptId,
-    reason: Reason,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments/{id}/decline`
+    pub struct DeclinePayment {
+        attempt_id: AttemptId,
+        reason: Reason,
+    }
 }
 
-/// `POST /v1/payments/{id}/expire`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct ExpirePayment(Empty);
-
-/// `POST /v1/payments/{id}/captures`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RequestCapture {
-    capture_id: CaptureId,
-    amount: Money,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments/{id}/expire`
+    pub struct ExpirePayment {}
 }
 
-/// `POST /v1/payments/{id}/voids`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RequestVoid {
-    void_id: VoidId,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments/{id}/captures`
+    pub struct RequestCapture {
+        capture_id: CaptureId,
+        amount: Money,
+    }
 }
 
-/// `POST /v1/payments/{id}/refunds`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RequestRefund {
-    refund_id: RefundId,
-    amount: Money,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/payments/{id}/voids`
+    pub struct RequestVoid {
+        void_id: VoidId,
+    }
+}
+
+body! {
+    /// `POST /v1/payments/{id}/refunds`
+    pub struct RequestRefund {
+        refund_id: RefundId,
+        amount: Money,
+    }
 }
 
 impl CommandBody for RequestPayment {
@@ -121,15 +103,6 @@ impl CommandBody for RequestPayment {
     const SUMMARY: &'static str = "Records that a provider is asked to set money aside, at first or once more.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
-    const CREATES: bool = true;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn given_id(&self) -> Option<Uuid> {
-        self.id
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         let Self { attempt_id, order_id, user_id, amount, method, .. } = self;
@@ -144,10 +117,6 @@ impl CommandBody for AuthorisePayment {
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         let answer = Answer::Succeeded(self.reference);
         send(&commands.payments, call, target, Command::AnswerAttempt { attempt_id: self.attempt_id, answer }).await
@@ -159,10 +128,6 @@ impl CommandBody for DeclinePayment {
     const SUMMARY: &'static str = "Records that the provider would not.";
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         let answer = Answer::Failed(self.reason);
@@ -176,10 +141,6 @@ impl CommandBody for ExpirePayment {
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.0.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         send(&commands.payments, call, target, Command::Expire).await
     }
@@ -191,10 +152,6 @@ impl CommandBody for RequestCapture {
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         let command = Command::Capture { capture_id: self.capture_id, amount: self.amount };
@@ -209,10 +166,6 @@ impl CommandBody for RequestVoid {
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         send(&commands.payments, call, target, Command::Void { void_id: self.void_id }).await
     }
@@ -224,10 +177,6 @@ impl CommandBody for RequestRefund {
     const ROLES: &'static [Role] = RECORDERS;
     const CONTEXT: Context = Context::Payments;
     const STATUS: StatusCode = StatusCode::CREATED;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
         let command = Command::Refund { refund_id: self.refund_id, amount: self.amount };

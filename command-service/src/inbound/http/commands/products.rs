@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use events::{
     Context, Money, OrderId, ProductId, Quantity, ReservationId,
     products::AdjustmentReason,
     text::{ProductName, Sku},
 };
 use http::{Method, StatusCode};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Service, Staff},
     problem::Problem,
@@ -18,7 +15,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Empty, Target, endpoint, send};
+use super::{Call, CommandBody, Target, body, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::product::{Command, Reserve, StockDelta},
@@ -35,73 +32,59 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
         .merge(endpoint::<CommitStock>(Method::POST, "/v1/products/{id}/reservations/{reservation}/commit"))
 }
 
-/// `POST /v1/products`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateProduct {
-    /// Chosen by the caller; made here unless given.
-    id: Option<Uuid>,
-    sku: Sku,
-    name: ProductName,
-    price: Money,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/products`
+    pub struct CreateProduct creates {
+        sku: Sku,
+        name: ProductName,
+        price: Money,
+    }
 }
 
-/// `PATCH /v1/products/{id}`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeProduct {
-    name: Option<ProductName>,
-    price: Option<Money>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `PATCH /v1/products/{id}`
+    pub struct ChangeProduct {
+        name: Option<ProductName>,
+        price: Option<Money>,
+    }
 }
 
-/// `POST /v1/products/{id}/stock-adjustments`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AdjustStock {
-    delta: StockDelta,
-    reason: AdjustmentReason,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/products/{id}/stock-adjustments`
+    pub struct AdjustStock {
+        delta: StockDelta,
+        reason: AdjustmentReason,
+    }
 }
 
-/// `POST /v1/products/{id}/discontinue`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct DiscontinueProduct(Empty);
-
-/// `POST /v1/products/{id}/reservations`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReserveStock {
-    reservation_id: ReservationId,
-    order_id: OrderId,
-    quantity: Quantity,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/products/{id}/discontinue`
+    pub struct DiscontinueProduct {}
 }
 
-/// `POST /v1/products/{id}/reservations/{reservation}/release`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseStock {
-    /// Named by the path; given here in a line of `/v1/commands` only.
-    reservation_id: Option<ReservationId>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/products/{id}/reservations`
+    pub struct ReserveStock {
+        reservation_id: ReservationId,
+        order_id: OrderId,
+        quantity: Quantity,
+    }
 }
 
-/// `POST /v1/products/{id}/reservations/{reservation}/commit`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CommitStock {
-    /// Named by the path; given here in a line of `/v1/commands` only.
-    reservation_id: Option<ReservationId>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/products/{id}/reservations/{reservation}/release`
+    pub struct ReleaseStock {
+        /// Named by the path; given here in a line of `/v1/commands` only.
+        reservation_id: Option<ReservationId>,
+    }
+}
+
+body! {
+    /// `POST /v1/products/{id}/reservations/{reservation}/commit`
+    pub struct CommitStock {
+        /// Named by the path; given here in a line of `/v1/commands` only.
+        reservation_id: Option<ReservationId>,
+    }
 }
 
 impl CommandBody for CreateProduct {
@@ -109,15 +92,6 @@ impl CommandBody for CreateProduct {
     const SUMMARY: &'static str = "Puts a product into the catalogue.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
-    const CREATES: bool = true;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn given_id(&self) -> Option<Uuid> {
-        self.id
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.products, call, target, Command::Create { sku: self.sku, name: self.name, price: self.price }).await
@@ -129,10 +103,6 @@ impl CommandBody for ChangeProduct {
     const SUMMARY: &'static str = "Changes a product's name, price, or both.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         if self.name.is_none() && self.price.is_none() {
@@ -148,10 +118,6 @@ impl CommandBody for AdjustStock {
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.products, call, target, Command::AdjustStock { delta: self.delta, reason: self.reason }).await
     }
@@ -162,10 +128,6 @@ impl CommandBody for DiscontinueProduct {
     const SUMMARY: &'static str = "Takes a product out of the catalogue, for good.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Products;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.0.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.products, call, target, Command::Discontinue).await
@@ -178,10 +140,6 @@ impl CommandBody for ReserveStock {
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
     const STATUS: StatusCode = StatusCode::CREATED;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let command = Command::Reserve(Reserve {
@@ -200,10 +158,6 @@ impl CommandBody for ReleaseStock {
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let reservation_id = reservation(call, self.reservation_id)?;
         send(&commands.products, call, target, Command::Release { reservation_id }).await
@@ -215,10 +169,6 @@ impl CommandBody for CommitStock {
     const SUMMARY: &'static str = "Says that reserved stock has left.";
     const ROLES: &'static [Role] = &[Service];
     const CONTEXT: Context = Context::Products;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let reservation_id = reservation(call, self.reservation_id)?;

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use events::{
     Context, Personal,
     text::{Email, PaymentMethod, PersonName, Reason},
 };
 use http::Method;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use service_kit::{
     auth::Role::{self, Customer, Service, Staff},
     problem::Problem,
@@ -17,7 +15,7 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{Call, CommandBody, Target, endpoint, send};
+use super::{Call, CommandBody, Target, body, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::user::{Command, EmailClaim},
@@ -32,46 +30,36 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
         .merge(endpoint::<DeactivateUser>(Method::POST, "/v1/users/{id}/deactivate"))
 }
 
-/// `POST /v1/users`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegisterUser {
-    /// Chosen by the caller; made here unless given.
-    id: Option<Uuid>,
-    name: PersonName,
-    email: Email,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/users`
+    pub struct RegisterUser creates {
+        name: PersonName,
+        email: Email,
+    }
 }
 
-/// `PATCH /v1/users/{id}`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeUser {
-    name: Option<PersonName>,
-    email: Option<Email>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `PATCH /v1/users/{id}`
+    pub struct ChangeUser {
+        name: Option<PersonName>,
+        email: Option<Email>,
+    }
 }
 
-/// `PUT /v1/users/{id}/payment-method`: the provider's token for what orders are paid with that name nothing else, or null.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["method"]))]
-pub struct ChangePaymentMethod {
-    #[serde(deserialize_with = "Option::deserialize")]
-    method: Option<PaymentMethod>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `PUT /v1/users/{id}/payment-method`: the provider's token for what orders are paid with that name nothing else, or null.
+    #[schemars(extend("required" = ["method"]))]
+    pub struct ChangePaymentMethod {
+        #[serde(deserialize_with = "Option::deserialize")]
+        method: Option<PaymentMethod>,
+    }
 }
 
-/// `POST /v1/users/{id}/deactivate`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeactivateUser {
-    reason: Option<Reason>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/users/{id}/deactivate`
+    pub struct DeactivateUser {
+        reason: Option<Reason>,
+    }
 }
 
 impl CommandBody for RegisterUser {
@@ -79,15 +67,6 @@ impl CommandBody for RegisterUser {
     const SUMMARY: &'static str = "Opens an account.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
-    const CREATES: bool = true;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn given_id(&self) -> Option<Uuid> {
-        self.id
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, mut target: Target) -> Result<Answer, Problem> {
         if call.principal.is_customer_only() {
@@ -111,10 +90,6 @@ impl CommandBody for ChangeUser {
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         own_account(call, target.id)?;
         if self.name.is_none() && self.email.is_none() {
@@ -133,10 +108,6 @@ impl CommandBody for ChangePaymentMethod {
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
 
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         own_account(call, target.id)?;
         send(&commands.users, call, target, Command::ChangePaymentMethod { method: self.method }).await
@@ -148,10 +119,6 @@ impl CommandBody for DeactivateUser {
     const SUMMARY: &'static str = "Closes an account.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Users;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         own_account(call, target.id)?;

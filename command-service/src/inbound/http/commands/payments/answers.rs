@@ -1,17 +1,14 @@
 //! What a provider answered to captures, voids and refunds: each is confirmed or fails.
 
-use chrono::{DateTime, Utc};
 use events::{
     CaptureId, Context, RefundId, VoidId,
     text::{ProviderReference, Reason},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use service_kit::{auth::Role, problem::Problem};
 use uuid::Uuid;
 
 use super::{
-    super::{Call, CommandBody, Target, send},
+    super::{Call, CommandBody, Target, body, send},
     RECORDERS,
 };
 use crate::{
@@ -26,26 +23,22 @@ macro_rules! answers {
         $confirm:ident = $confirm_name:literal $confirm_path:literal $confirm_summary:literal,
         $fail:ident = $fail_name:literal $fail_path:literal $fail_summary:literal
     ) => {
-        #[doc = $confirm_path]
-        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $confirm {
-            /// Named by the path; given here in a line of `/v1/commands` only.
-            $id: Option<$id_type>,
-            reference: ProviderReference,
-            /// When it happened, if not now: for staff and services.
-            occurred_at: Option<DateTime<Utc>>,
+        body! {
+            #[doc = $confirm_path]
+            pub struct $confirm {
+                /// Named by the path; given here in a line of `/v1/commands` only.
+                $id: Option<$id_type>,
+                reference: ProviderReference,
+            }
         }
 
-        #[doc = $fail_path]
-        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $fail {
-            /// Named by the path; given here in a line of `/v1/commands` only.
-            $id: Option<$id_type>,
-            reason: Reason,
-            /// When it happened, if not now: for staff and services.
-            occurred_at: Option<DateTime<Utc>>,
+        body! {
+            #[doc = $fail_path]
+            pub struct $fail {
+                /// Named by the path; given here in a line of `/v1/commands` only.
+                $id: Option<$id_type>,
+                reason: Reason,
+            }
         }
 
         impl $confirm {
@@ -69,10 +62,6 @@ macro_rules! answers {
             const SUMMARY: &'static str = $summary;
             const ROLES: &'static [Role] = RECORDERS;
             const CONTEXT: Context = Context::Payments;
-
-            fn occurred_at(&self) -> Option<DateTime<Utc>> {
-                self.occurred_at
-            }
 
             async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<writer::Answer, Problem> {
                 let $id = $id_type(call.part(concat!("/", stringify!($id)), self.$id.map(Uuid::from))?);

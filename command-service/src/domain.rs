@@ -36,17 +36,14 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
     fn evolve(self, event: &Self::Event) -> Self;
 
     /// What the command needs to be unique beyond its own stream. Asked only when the command was accepted with events.
-    fn claims(_command: &Self::Command) -> Vec<Claim> {
+    fn claims(_command: &Self::Command) -> Vec<Claim<Self::Error>> {
         Vec::new()
     }
-
-    /// The rule that a command breaks when a claim of `kind` is held already.
-    fn claim_refused(kind: ClaimKind) -> Self::Error;
 }
 
 /// A rule that refused a command.
 pub trait Rule: std::error::Error + Send + Sync + 'static {
-    /// The rule's stable name, such as `InsufficientStock`.
+    /// The rule's stable name, such as `InsufficientStock`. Clients know rules by it.
     fn name(&self) -> &'static str;
 
     /// What the caller can make of it.
@@ -66,10 +63,10 @@ pub enum RuleKind {
 
 /// Something that must be unique over a whole context, decided in the transaction that appends the events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Claim {
+pub enum Claim<R> {
     /// Takes the value for this stream, giving up what the stream held of this kind before (unless the kind is kept for
-    /// ever). Refused when another stream holds it.
-    Take(ClaimKind, Vec<u8>),
+    /// ever). When another stream holds it, the command breaks this rule.
+    Take(ClaimKind, Vec<u8>, R),
     /// Gives up what this stream holds of this kind.
     Release(ClaimKind),
 }

@@ -16,7 +16,7 @@ use events::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, ClaimKind};
+use super::Aggregate;
 
 pub use command::{Command, Customer, NewLine, Payer, PlaceOrder, ProductQuote, Return, Standing};
 pub use error::OrderError;
@@ -206,10 +206,5 @@ impl Aggregate for Order {
             OrderEvent::Delivered(OrderDelivered {}) => self.into_status(|terms| Self::Delivered(Delivery::from(terms))),
             OrderEvent::Returned(returned) => self.evolve_returned(returned),
         }
-    }
-
-    fn claim_refused(_: ClaimKind) -> OrderError {
-        // Orders claim nothing but their own id.
-        OrderError::AlreadyPlaced
     }
 }

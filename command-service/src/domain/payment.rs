@@ -23,7 +23,7 @@ use events::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, ClaimKind};
+use super::Aggregate;
 
 pub use command::{Answer, Command, Request};
 pub use error::{PaymentError, StepKind};
@@ -212,10 +212,5 @@ impl Aggregate for Payment {
             }
             PaymentEvent::RefundFailed(RefundFailed { refund_id, .. }) => self.map(|account| account.refunds.fail(refund_id.0)),
         }
-    }
-
-    fn claim_refused(_: ClaimKind) -> PaymentError {
-        // Payments claim nothing but their own id.
-        PaymentError::AuthorisationPending
     }
 }

@@ -188,26 +188,21 @@ impl Aggregate for Product {
         }
     }
 
-    fn claims(command: &Command) -> Vec<Claim> {
+    fn claims(command: &Command) -> Vec<Claim<ProductError>> {
         match command {
             // A discontinued product keeps its SKU: history stays unambiguous.
-            Command::Create { sku, .. } => vec![Claim::Take(ClaimKind::Sku, sku.canonical().into_bytes())],
+            Command::Create { sku, .. } => {
+                vec![Claim::Take(ClaimKind::Sku, sku.canonical().into_bytes(), ProductError::SkuTaken)]
+            }
             Command::Reserve(Reserve { product_id, reservation_id, .. }) => {
                 let value = [product_id.0.into_bytes(), reservation_id.0.into_bytes()].concat();
-                vec![Claim::Take(ClaimKind::Reservation, value)]
+                vec![Claim::Take(ClaimKind::Reservation, value, ProductError::ReservationClosed)]
             }
             Command::Change { .. }
             | Command::AdjustStock { .. }
             | Command::Discontinue
             | Command::Release { .. }
             | Command::Commit { .. } => Vec::new(),
-        }
-    }
-
-    fn claim_refused(kind: ClaimKind) -> ProductError {
-        match kind {
-            ClaimKind::Reservation => ProductError::ReservationClosed,
-            ClaimKind::Sku | ClaimKind::Email => ProductError::SkuTaken,
         }
     }
 }

@@ -77,7 +77,7 @@ pub struct Account {
 }
 
 /// The rule that refused a command to a user's account.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum UserError {
     /// Registering an id that has an account.
     #[error("a user with this id is registered already: change that one, or register under another id")]
@@ -201,32 +201,21 @@ impl Aggregate for User {
         }
     }
 
-    fn claims(command: &Command) -> Vec<Claim> {
+    fn claims(command: &Command) -> Vec<Claim<UserError>> {
         match command {
             Command::Register { email_claim: EmailClaim(hmac), .. }
             | Command::Change { email: Some((_, EmailClaim(hmac))), .. } => {
-                vec![Claim::Take(ClaimKind::Email, hmac.to_vec())]
+                vec![Claim::Take(ClaimKind::Email, hmac.to_vec(), UserError::EmailTaken)]
             }
             Command::Change { email: None, .. } | Command::ChangePaymentMethod { .. } => Vec::new(),
             Command::Deactivate { .. } => vec![Claim::Release(ClaimKind::Email)],
         }
     }
-
-    fn claim_refused(_: ClaimKind) -> UserError {
-        UserError::EmailTaken
-    }
 }
 
 impl Rule for UserError {
     fn name(&self) -> &'static str {
-        match self {
-            Self::AlreadyRegistered => "AlreadyRegistered",
-            Self::UserNotFound => "UserNotFound",
-            Self::UserDeactivated => "UserDeactivated",
-            Self::AlreadyDeactivated => "AlreadyDeactivated",
-            Self::EmailTaken => "EmailTaken",
-            Self::NothingToChange => "NothingToChange",
-        }
+        self.into()
     }
 
     fn kind(&self) -> RuleKind {

@@ -39,8 +39,8 @@ pub(super) struct Plan<A: Aggregate> {
     pub(super) staged: HashMap<StreamId, Versioned<A>>,
     /// The head that the batch leaves, for each lane that it appends to.
     pub(super) heads: BTreeMap<Lane, u64>,
-    /// The submission behind each claim taken, and the claim's kind.
-    pub(super) claims: Vec<(usize, ClaimKind)>,
+    /// The submission behind each claim taken, and the rule that it breaks when the claim is held.
+    pub(super) claims: Vec<(usize, A::Error)>,
 }
 
 /// What a batch is decided on.
@@ -77,13 +77,13 @@ impl<A: Aggregate> Basis<'_, A> {
     }
 }
 
-struct Draft<'a, 'b, A> {
+struct Draft<'a, 'b, A: Aggregate> {
     basis: &'a Basis<'b, A>,
     append: Append,
     staged: HashMap<StreamId, Versioned<A>>,
     heads: BTreeMap<Lane, u64>,
     touched: HashMap<Lane, u64>,
-    claims: Vec<(usize, ClaimKind)>,
+    claims: Vec<(usize, A::Error)>,
     claimed: HashSet<(ClaimKind, Vec<u8>)>,
     /// Streams whose one claim of a kind this batch changes already.
     claimants: HashSet<(ClaimKind, StreamId)>,
@@ -153,30 +153,30 @@ impl<A: Aggregate> Draft<'_, '_, A> {
 
     /// Whether this batch claims the same already, or changes the same stream's claim of that kind: the append settles all
     /// claims of a batch together, so that a claim taken and one given up after it must not share one.
-    fn meets_claim(&self, claim: &Claim, stream: StreamId) -> bool {
+    fn meets_claim(&self, claim: &Claim<A::Error>, stream: StreamId) -> bool {
         match claim {
-            Claim::Take(kind, value) => {
+            Claim::Take(kind, value, _) => {
                 self.claimed.contains(&(*kind, value.clone())) || self.claimants.contains(&(*kind, stream))
             }
             Claim::Release(kind) => self.claimants.contains(&(*kind, stream)),
         }
     }
 
-    fn claim(&mut self, index: usize, stream: StreamId, claims: Vec<Claim>) {
+    fn claim(&mut self, index: usize, stream: StreamId, claims: Vec<Claim<A::Error>>) {
         let context = <A::Event as DomainEvent>::CONTEXT;
         for claim in claims {
             let kind = match &claim {
-                Claim::Take(kind, _) | Claim::Release(kind) => *kind,
+                Claim::Take(kind, ..) | Claim::Release(kind) => *kind,
             };
             if !kind.is_for_ever() {
                 self.claimants.insert((kind, stream));
             }
             match claim {
-                Claim::Take(kind, value) => {
+                Claim::Take(kind, value, rule) => {
                     self.locks.push(claim_lock(context, kind, &value));
                     self.claimed.insert((kind, value.clone()));
                     self.append.take(kind, value, stream);
-                    self.claims.push((index, kind));
+                    self.claims.push((index, rule));
                 }
                 Claim::Release(kind) => self.append.release(kind, stream),
             }

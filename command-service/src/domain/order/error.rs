@@ -6,7 +6,7 @@ use super::super::{Rule, RuleKind};
 use super::{MAX_LINES, MAX_RETURNS};
 
 /// The rule that refused a command to an order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum OrderError {
     /// Anything but placing, before that.
     #[error("there is no order with this id: place it first")]
@@ -117,31 +117,7 @@ pub enum OrderError {
 
 impl Rule for OrderError {
     fn name(&self) -> &'static str {
-        match self {
-            Self::OrderNotFound => "OrderNotFound",
-            Self::AlreadyPlaced => "AlreadyPlaced",
-            Self::NoLines => "NoLines",
-            Self::TooManyLines { .. } => "TooManyLines",
-            Self::UnknownUser => "UnknownUser",
-            Self::CustomerDeactivated => "CustomerDeactivated",
-            Self::UnknownProduct { .. } => "UnknownProduct",
-            Self::ProductDiscontinued { .. } => "ProductDiscontinued",
-            Self::CurrencyMismatch { .. } => "CurrencyMismatch",
-            Self::TotalTooLarge { .. } => "TotalTooLarge",
-            Self::AlreadyConfirmed => "AlreadyConfirmed",
-            Self::NotConfirmed => "NotConfirmed",
-            Self::AlreadyShipped => "AlreadyShipped",
-            Self::NotShipped => "NotShipped",
-            Self::AlreadyDelivered => "AlreadyDelivered",
-            Self::NotDelivered => "NotDelivered",
-            Self::AlreadyCancelled => "AlreadyCancelled",
-            Self::AlreadyReturned => "AlreadyReturned",
-            Self::NothingToReturn => "NothingToReturn",
-            Self::TooManyReturns => "TooManyReturns",
-            Self::UnknownLine { .. } => "UnknownLine",
-            Self::DuplicateLine { .. } => "DuplicateLine",
-            Self::ReturnExceedsOrdered { .. } => "ReturnExceedsOrdered",
-        }
+        self.into()
     }
 
     fn kind(&self) -> RuleKind {

@@ -32,7 +32,7 @@ impl fmt::Display for StepKind {
 }
 
 /// The rule that refused a command to a payment.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum PaymentError {
     /// Anything but requesting, before that.
     #[error("there is no payment with this id: request it first")]
@@ -126,27 +126,7 @@ pub enum PaymentError {
 
 impl Rule for PaymentError {
     fn name(&self) -> &'static str {
-        match self {
-            Self::PaymentNotFound => "PaymentNotFound",
-            Self::StepNotFound { .. } => "StepNotFound",
-            Self::TermsDiffer => "TermsDiffer",
-            Self::StepIdReused { .. } => "StepIdReused",
-            Self::AnsweredOtherwise { .. } => "AnsweredOtherwise",
-            Self::AuthorisationPending => "AuthorisationPending",
-            Self::NotAuthorised => "NotAuthorised",
-            Self::AlreadyAuthorised => "AlreadyAuthorised",
-            Self::AlreadyDeclined => "AlreadyDeclined",
-            Self::AlreadyVoided => "AlreadyVoided",
-            Self::AlreadyExpired => "AlreadyExpired",
-            Self::AlreadyCaptured => "AlreadyCaptured",
-            Self::CapturePending => "CapturePending",
-            Self::VoidPending => "VoidPending",
-            Self::ZeroAmount => "ZeroAmount",
-            Self::CurrencyMismatch { .. } => "CurrencyMismatch",
-            Self::CaptureExceedsAuthorised { .. } => "CaptureExceedsAuthorised",
-            Self::RefundExceedsCaptured { .. } => "RefundExceedsCaptured",
-            Self::TooManySteps { .. } => "TooManySteps",
-        }
+        self.into()
     }
 
     fn kind(&self) -> RuleKind {

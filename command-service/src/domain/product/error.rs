@@ -6,7 +6,7 @@ use super::super::{Rule, RuleKind};
 use super::stock::{MAX_ON_HAND, MAX_OPEN_RESERVATIONS};
 
 /// The rule that refused a command to a product.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum ProductError {
     /// Creating an id that is in the catalogue.
     #[error("a product with this id exists already: change that one, or create yours under another id")]
@@ -66,21 +66,7 @@ pub enum ProductError {
 
 impl Rule for ProductError {
     fn name(&self) -> &'static str {
-        match self {
-            Self::AlreadyCreated => "AlreadyCreated",
-            Self::SkuTaken => "SkuTaken",
-            Self::ProductNotFound => "ProductNotFound",
-            Self::ProductDiscontinued => "ProductDiscontinued",
-            Self::AlreadyDiscontinued => "AlreadyDiscontinued",
-            Self::NothingToChange => "NothingToChange",
-            Self::PriceCurrencyChanged { .. } => "PriceCurrencyChanged",
-            Self::InsufficientStock { .. } => "InsufficientStock",
-            Self::StockOverflow => "StockOverflow",
-            Self::TooManyReservations => "TooManyReservations",
-            Self::ReservationConflict { .. } => "ReservationConflict",
-            Self::ReservationClosed => "ReservationClosed",
-            Self::ReservationNotFound => "ReservationNotFound",
-        }
+        self.into()
     }
 
     fn kind(&self) -> RuleKind {

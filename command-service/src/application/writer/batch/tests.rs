@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     application::command::{Key, Request},
     domain::{
-        product::{self, Product, Reserve, StockDelta},
+        product::{self, Product, ProductError, Reserve, StockDelta},
         user::{self, EmailClaim, User},
     },
 };
@@ -180,7 +180,7 @@ fn a_key_is_looked_up_even_when_its_command_is_refused() {
 fn two_claims_of_one_value_do_not_share_a_batch() {
     let plan = decide(&[create(1, "a"), create(2, "A"), create(3, "c")]);
     assert_eq!(outcomes(&plan), ["+1", "later", "+1"]);
-    assert_eq!(plan.claims, [(0, ClaimKind::Sku), (2, ClaimKind::Sku)]);
+    assert_eq!(plan.claims, [(0, ProductError::SkuTaken), (2, ProductError::SkuTaken)]);
 }
 
 #[test]

@@ -47,8 +47,8 @@ impl<A: Aggregate> Writer<A> {
             Obstacle::Claim(position) if !moved && exist.is_empty() => plan.claims.get(*position),
             _ => None,
         });
-        for (index, kind) in claims {
-            refused.entry(*index).or_insert_with(|| Err(Refusal::rule(&A::claim_refused(*kind))));
+        for (index, rule) in claims {
+            refused.entry(*index).or_insert_with(|| Err(Refusal::rule(rule)));
         }
         for (index, submission) in std::mem::take(submissions).into_iter().enumerate() {
             match refused.remove(&index) {

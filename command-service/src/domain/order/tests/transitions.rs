@@ -134,7 +134,7 @@ fn the_terms_never_change() {
 
 #[test]
 fn an_order_claims_nothing_but_its_id() {
-    let none: Vec<Claim> = Vec::new();
+    let none: Vec<Claim<OrderError>> = Vec::new();
     assert_eq!(Order::claims(&Command::Place(asked())), none);
 }
 

@@ -244,7 +244,7 @@ fn a_payment_belongs_to_its_user_in_every_state() {
 
 #[test]
 fn a_payment_claims_nothing_but_its_id() {
-    let none: Vec<Claim> = Vec::new();
+    let none: Vec<Claim<PaymentError>> = Vec::new();
     assert_eq!(Payment::claims(&request(1)), none);
 }
 

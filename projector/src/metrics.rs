@@ -1,6 +1,9 @@
 //! What the metrics of this service mean.
 
+use events::Context;
 use service_kit::metrics::Metric;
+
+use crate::application::redrive::Outcome;
 
 /// The labels of what a worker counts.
 const WORKER: &[&str] = &["context", "generation"];
@@ -90,7 +93,12 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// Describes them all.
+/// Describes them all. What operators have not asked for yet is 0, so that the first time is seen as a rise.
 pub fn describe() {
     service_kit::metrics::describe("projector", env!("CARGO_PKG_VERSION"), &[METRICS]);
+    for context in Context::ALL {
+        for outcome in Outcome::ALL {
+            metrics::counter!("orderflow_redrives_total", "context" => context.name(), "outcome" => outcome.name()).increment(0);
+        }
+    }
 }

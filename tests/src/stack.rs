@@ -3,7 +3,12 @@
 mod apart;
 mod notifier;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -302,6 +307,14 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
+/// A service with the variables that all have, and its own; of one that both name, its own holds.
+fn service(name: &str, program: &str, own: &[(&str, &str)], directory: &Path) -> Process {
+    let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
+    let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1"), ("SHUTDOWN_TIMEOUT", "60")];
+    let environment = common.iter().chain(own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Process::new(name, binaries::program(program), environment.collect(), directory)
+}
+
 struct Settings<'a> {
     name: &'a str,
     database: &'a str,
@@ -325,14 +338,7 @@ impl Settings<'_> {
     }
 
     fn process(&self, program: &str, number: usize, environment: &[(&str, &str)]) -> Process {
-        let level = std::env::var("ORDERFLOW_TEST_LOG").unwrap_or_else(|_| "info".to_owned());
-        let common = [("JWT_SECRET", JWT_SECRET), ("LOG_LEVEL", &level), ("RUST_BACKTRACE", "1"), ("SHUTDOWN_TIMEOUT", "60")];
-        let environment = common
-            .iter()
-            .chain(self.environment)
-            .chain(environment)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Process::new(&format!("{program}-{number}"), binaries::program(program), environment.collect(), &self.directory)
+        service(&format!("{program}-{number}"), program, &[self.environment, environment].concat(), &self.directory)
     }
 
     fn command(&self, number: usize, more: &[(&str, &str)]) -> Process {

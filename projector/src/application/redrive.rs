@@ -98,6 +98,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Redriven,
+        Self::Failed,
+        Self::WouldPass,
+        Self::WouldFail,
+        Self::Discarded,
+        Self::NotParked,
+        Self::Interrupted,
+        Self::Unavailable,
+        Self::Rebuilt,
+        Self::Differs,
+        Self::Same,
+        Self::Parked,
+        Self::Unknown,
+    ];
+
     /// The name in JSON, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -117,6 +117,10 @@ impl Exchange {
     pub(super) fn begin(request: &Request, recorder: &Recorder) -> Self {
         let headers = request.headers();
         let (trace, caller) = TraceContext::of_request(headers);
+        let given = headers.get(REQUEST_ID).filter(|value| {
+            !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        });
+        let request_id = given.cloned().unwrap_or_else(|| trace.trace_id_header());
         let mut span = match &recorder.span {
             // What is there to GET can be asked for its HEAD.
             Some(_) if request.method() == Method::HEAD => Span::server(trace, caller, || format!("HEAD {}", recorder.path)),
@@ -124,12 +128,8 @@ impl Exchange {
             None => Span::none(),
         };
         if span.is_recorded() {
-            describe(&mut span, request, recorder);
+            describe(&mut span, request, &request_id, recorder);
         }
-        let given = headers.get(REQUEST_ID).filter(|value| {
-            !value.is_empty() && value.len() <= MAX_REQUEST_ID && value.as_bytes().iter().all(u8::is_ascii_graphic)
-        });
-        let request_id = given.cloned().unwrap_or_else(|| trace.trace_id_header());
         Self { started: Instant::now(), trace, span, request_id, has_long_body: has_long_body(headers) }
     }
 
@@ -139,24 +139,13 @@ impl Exchange {
 
     /// Counts, logs and labels the answer.
     pub(super) fn end(mut self, recorder: &Recorder, mut response: Response) -> Response {
-        let (status, elapsed) = (response.status().as_u16(), self.started.elapsed().as_secs_f64());
-        recorder.seconds.record(elapsed);
-        recorder.count(status);
+        let status = response.status().as_u16();
         let cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
-        self.end_span(status, cause.as_deref());
-        match cause {
-            Some(cause) => self.log_failure(recorder, status, &cause),
-            None => tracing::debug!(
-                http.method = recorder.method,
-                http.path = recorder.path,
-                http.status = status,
-                request.id = self.request_id(),
-                trace.id = self.trace.trace_id(),
-                span.id = self.trace.span_id(),
-                duration_ms = elapsed * 1e3,
-                "request"
-            ),
+        self.span.set("http.response.status_code", i64::from(status));
+        if status >= 500 {
+            self.span.fail(status.to_string(), cause.as_deref().unwrap_or_default());
         }
+        self.close(recorder, status, cause.as_deref(), "request");
         response.headers_mut().insert(REQUEST_ID, self.request_id);
         if status >= 400 && self.has_long_body {
             // Perhaps nobody has read it, and then the connection ends here. A client that is not told would send its next
@@ -168,35 +157,26 @@ impl Exchange {
 
     /// Counts and logs that there will be no answer: the handler was dropped, as it is when its client goes away.
     pub(super) fn abandon(mut self, recorder: &Recorder) {
-        let elapsed = self.started.elapsed().as_secs_f64();
-        recorder.seconds.record(elapsed);
-        recorder.count(CLIENT_GONE);
-        if self.span.is_recorded() {
-            let id = self.request_id().to_owned();
-            self.span.set("orderflow.request.id", id);
-            self.span.fail("client-gone", "dropped before it was answered");
-        }
-        tracing::debug!(
-            http.method = recorder.method,
-            http.path = recorder.path,
-            http.status = CLIENT_GONE,
-            request.id = self.request_id(),
-            trace.id = self.trace.trace_id(),
-            span.id = self.trace.span_id(),
-            duration_ms = elapsed * 1e3,
-            "the client has gone before the answer"
-        );
+        self.span.fail("client-gone", "dropped before it was answered");
+        self.close(recorder, CLIENT_GONE, None, "the client has gone before the answer");
     }
 
-    fn end_span(&mut self, status: u16, cause: Option<&str>) {
-        let mut span = std::mem::take(&mut self.span);
-        if !span.is_recorded() {
-            return;
-        }
-        span.set("http.response.status_code", i64::from(status));
-        span.set("orderflow.request.id", self.request_id().to_owned());
-        if status >= 500 {
-            span.fail(status.to_string(), cause.unwrap_or_default());
+    fn close(&self, recorder: &Recorder, status: u16, cause: Option<&str>, message: &str) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        recorder.seconds.record(elapsed);
+        recorder.count(status);
+        match cause {
+            Some(cause) => self.log_failure(recorder, status, cause),
+            None => tracing::debug!(
+                http.method = recorder.method,
+                http.path = recorder.path,
+                http.status = status,
+                request.id = self.request_id(),
+                trace.id = self.trace.trace_id(),
+                span.id = self.trace.span_id(),
+                duration_ms = elapsed * 1e3,
+                "{message}"
+            ),
         }
     }
 
@@ -247,13 +227,14 @@ impl Exchange {
 }
 
 /// By the semantic conventions for HTTP servers: what is known of a request before it is handled.
-fn describe(span: &mut Span, request: &Request, recorder: &Recorder) {
+fn describe(span: &mut Span, request: &Request, request_id: &HeaderValue, recorder: &Recorder) {
     span.set("http.request.method", request.method().as_str().to_owned());
     span.set("http.route", recorder.path);
     span.set("url.path", request.uri().path().to_owned());
     // The client's, as a gateway tells it; this server itself speaks nothing else than HTTP.
     let is_https = request.headers().get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
     span.set("url.scheme", if is_https { "https" } else { "http" });
+    span.set("orderflow.request.id", request_id.to_str().unwrap_or_default().to_owned());
 }
 
 fn has_long_body(headers: &HeaderMap) -> bool {

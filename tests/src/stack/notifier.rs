@@ -1,7 +1,7 @@
 //! The notifier of those stacks that tell somebody something.
 
-use super::{JWT_SECRET, Stack};
-use crate::{binaries, process::Process};
+use super::{Stack, service};
+use crate::process::Process;
 
 /// 32 bytes in base64: the master key of endpoints' secrets.
 const NOTIFIER_KEY: &str = "bm90aWZpZXItdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=";
@@ -19,11 +19,8 @@ impl Stack {
         std::fs::create_dir(&directory).expect("a folder for the notifier");
         let (redis, command_service) = (self.redis.url(), self.commands[0].url());
         let (group, instance) = (format!("{}-notifier", self.name), format!("{}-notifier-0", self.name));
-        let own = [
-            ("JWT_SECRET", JWT_SECRET),
-            ("RUST_BACKTRACE", "1"),
-            ("SHUTDOWN_TIMEOUT", "60"),
-            ("DATABASE_URL", &self.database.url),
+        let mut environment = vec![
+            ("DATABASE_URL", self.database.url.as_str()),
             ("KAFKA_BROKERS", &self.topics.brokers),
             ("TOPIC_PREFIX", &self.topics.prefix),
             ("COMMAND_SERVICE_URL", &command_service),
@@ -36,7 +33,7 @@ impl Stack {
             ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8"),
             ("WEBHOOK_ALLOW_HTTP", "true"),
         ];
-        let environment = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Process::new("notifier", binaries::program("notifier"), environment.collect(), &directory)
+        environment.extend(more);
+        service("notifier", "notifier", &environment, &directory)
     }
 }

@@ -57,6 +57,6 @@ mod status;
 pub use self::metrics::METRICS;
 pub use group::{Error, run};
 pub use handler::Handler;
-pub use record::{Event, Position, Received, read};
+pub use record::{Position, Received, read};
 pub use settings::Settings;
 pub use status::Status;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use events::{Context, DecodeError, DomainEvent, Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use events::{Context, DecodeError, Envelope, Event};
 use rdkafka::{
     Message,
     message::{BorrowedMessage, Headers},
@@ -34,30 +34,6 @@ pub struct Received {
     pub envelope: Envelope<'static>,
     /// What happened.
     pub event: Event,
-}
-
-/// An event of any context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Of a user.
-    User(UserEvent),
-    /// Of a product.
-    Product(ProductEvent),
-    /// Of an order.
-    Order(OrderEvent),
-    /// Of a payment.
-    Payment(PaymentEvent),
-}
-
-impl Event {
-    fn decode(context: Context, event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
-        match context {
-            Context::Users => UserEvent::decode(event_type, data).map(Self::User),
-            Context::Products => ProductEvent::decode(event_type, data).map(Self::Product),
-            Context::Orders => OrderEvent::decode(event_type, data).map(Self::Order),
-            Context::Payments => PaymentEvent::decode(event_type, data).map(Self::Payment),
-        }
-    }
 }
 
 /// The event of a context that a record is.

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use crate::{DecodeError, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
 
 /// The one list of contexts: what each is called, and what can happen in it.
 macro_rules! contexts {
@@ -44,7 +44,59 @@ macro_rules! contexts {
                     $(Self::$context => <$event as DomainEvent>::TYPES,)+
                 }
             }
+
+            /// The JSON Schema of each of these types.
+            #[must_use]
+            pub fn schemas(self) -> Vec<(&'static str, schemars::Schema)> {
+                match self {
+                    $(Self::$context => <$event as DomainEvent>::schemas(),)+
+                }
+            }
         }
+
+        /// An event of any context.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $context($event),)+
+        }
+
+        impl Event {
+            /// Reads an event of a context, of any version ever published.
+            pub fn decode(context: Context, event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
+                match context {
+                    $(Context::$context => <$event as DomainEvent>::decode(event_type, data).map(Self::$context),)+
+                }
+            }
+
+            /// The context that it belongs to.
+            #[must_use]
+            pub const fn context(&self) -> Context {
+                match self {
+                    $(Self::$context(_) => Context::$context,)+
+                }
+            }
+
+            /// The type name of the current version.
+            #[must_use]
+            pub fn event_type(&self) -> &'static str {
+                match self {
+                    $(Self::$context(event) => event.event_type(),)+
+                }
+            }
+
+            /// Its JSON.
+            pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+                match self {
+                    $(Self::$context(event) => event.encode(),)+
+                }
+            }
+        }
+
+        $(impl From<$event> for Event {
+            fn from(event: $event) -> Self {
+                Self::$context(event)
+            }
+        })+
     };
 }
 

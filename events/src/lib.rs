@@ -18,7 +18,7 @@ pub mod text;
 pub mod topics;
 pub mod users;
 
-pub use context::Context;
+pub use context::{Context, Event};
 pub use envelope::{Envelope, RecordedEvent};
 pub use event::{DecodeError, DomainEvent};
 pub use ids::{

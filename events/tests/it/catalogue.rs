@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use events::{Context, DecodeError, DomainEvent, OrderEvent, PaymentEvent, ProductEvent, UserEvent};
+use events::{Context, DecodeError, Event};
 use serde_json::Value;
 
 /// One event type, as its context's enum knows it.
@@ -13,34 +13,27 @@ pub(crate) struct EventType {
     pub(crate) context: Context,
     /// Its JSON Schema, as the types generate it.
     pub(crate) schema: Value,
-    /// Decodes bytes of this type and encodes them again: the type that they have then, and the bytes.
-    pub(crate) recode: fn(&str, &[u8]) -> Recoded,
 }
 
-/// The current type and bytes of an event that was decoded.
-type Recoded = Result<(&'static str, Vec<u8>), DecodeError>;
+impl EventType {
+    /// Decodes bytes of a type of this one's context and encodes them again: the current type, and the bytes.
+    pub(crate) fn recode(&self, event_type: &str, data: &[u8]) -> Result<(&'static str, Vec<u8>), DecodeError> {
+        let event = Event::decode(self.context, event_type, data)?;
+        Ok((event.event_type(), event.encode().unwrap()))
+    }
+}
 
 /// Every type that can be read, old versions too.
 pub(crate) fn every_type() -> Vec<EventType> {
-    [of::<UserEvent>(), of::<ProductEvent>(), of::<OrderEvent>(), of::<PaymentEvent>()].into_iter().flatten().collect()
+    Context::ALL.into_iter().flat_map(of).collect()
 }
 
-fn of<E: DomainEvent>() -> Vec<EventType> {
-    let schemas = E::schemas();
+fn of(context: Context) -> impl Iterator<Item = EventType> {
+    let schemas = context.schemas();
     let names: Vec<_> = schemas.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, E::TYPES, "each type has a schema");
-    let entry = |(name, schema): (&'static str, _)| EventType {
-        name,
-        context: E::CONTEXT,
-        schema: serde_json::to_value(schema).unwrap(),
-        recode: recode::<E>,
-    };
-    schemas.into_iter().map(entry).collect()
-}
-
-fn recode<E: DomainEvent>(event_type: &str, data: &[u8]) -> Recoded {
-    let event = E::decode(event_type, data)?;
-    Ok((event.event_type(), event.encode().unwrap()))
+    assert_eq!(names, context.types(), "each type has a schema");
+    let entry = move |(name, schema)| EventType { name, context, schema: serde_json::to_value(schema).unwrap() };
+    schemas.into_iter().map(entry)
 }
 
 /// A folder below `schemas/` at the root of the repository.

@@ -95,7 +95,7 @@ proptest! {
     fn decoding_anything_is_an_error_and_never_a_panic(data in proptest::collection::vec(any::<u8>(), 0..200), pick in any::<prop::sample::Index>()) {
         let types = every_type();
         let event = pick.get(&types);
-        if let Err(error) = (event.recode)(event.name, &data) {
+        if let Err(error) = event.recode(event.name, &data) {
             let malformed = matches!(error, DecodeError::Malformed { event_type, .. } if event_type == event.name);
             prop_assert!(malformed, "{}", error);
         }
@@ -106,7 +106,7 @@ proptest! {
 fn a_type_of_another_context_is_unknown() {
     for event in every_type() {
         for other in every_type().iter().filter(|other| other.context != event.context) {
-            assert!(matches!((event.recode)(other.name, b"{}"), Err(DecodeError::UnknownType { .. })), "{}", other.name);
+            assert!(matches!(event.recode(other.name, b"{}"), Err(DecodeError::UnknownType { .. })), "{}", other.name);
         }
     }
 }

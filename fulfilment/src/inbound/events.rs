@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use consumer::{Event, Handler, Position, Received};
-use events::{DecodeError, DomainEvent, OrderEvent, OrderId, RecordedEvent};
+use consumer::{Handler, Position, Received};
+use events::{DecodeError, DomainEvent, Event, OrderEvent, OrderId, RecordedEvent};
 use tokio::sync::Notify;
 
 use crate::outbound::{
@@ -91,7 +91,7 @@ impl Handler for Orders {
 }
 
 fn received(received: &Received) -> Option<Heard> {
-    let Event::Order(event) = &received.event else { return None };
+    let Event::Orders(event) = &received.event else { return None };
     let envelope = &received.envelope;
     Some(Heard {
         order_id: OrderId(envelope.stream_id),

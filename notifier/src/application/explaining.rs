@@ -5,13 +5,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use consumer::Event;
-use events::{Context, Envelope};
+use events::{Context, Envelope, Event};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{folding::Horizon, handling::happened};
+use super::folding::Horizon;
 use crate::{
     domain::effect::Effect,
     outbound::{
@@ -155,7 +154,7 @@ impl Explaining {
         let mut folding = self.store.known(context, &streams).await?;
         let mut planned: Vec<(&Envelope<'_>, Effect)> = Vec::new();
         for (envelope, event) in together {
-            match folding.explain(envelope, happened(event)) {
+            match folding.explain(envelope, event) {
                 Ok(effects) => planned.extend(effects.into_iter().map(|effect| (envelope, effect))),
                 Err(error) => tracing::warn!(%error, event.id = %envelope.id, "an event can't be encoded"),
             }

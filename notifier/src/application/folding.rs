@@ -7,13 +7,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use events::{Envelope, OrderEvent, PaymentEvent, ProductEvent, UserEvent, orders::OrderPlaced};
+use events::{Envelope, Event, OrderEvent, PaymentEvent, ProductEvent, UserEvent, orders::OrderPlaced};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::{
     effect::{Effect, Mailbox},
-    plan::{Happened, Known, OrderFacts, PaymentFacts, plan},
+    plan::{Known, OrderFacts, PaymentFacts, plan},
     subscription::Subscription,
 };
 
@@ -122,7 +122,7 @@ impl Folding {
     pub fn fold(
         &mut self,
         envelope: &Envelope<'_>,
-        happened: Happened<'_>,
+        event: &Event,
         horizon: &Horizon,
         now: DateTime<Utc>,
     ) -> Result<(), serde_json::Error> {
@@ -130,8 +130,8 @@ impl Folding {
         if self.versions.get(&stream).is_some_and(|version| envelope.version <= *version) {
             return Ok(());
         }
-        self.learn(stream, happened)?;
-        for effect in self.plan(envelope, happened)? {
+        self.learn(stream, event)?;
+        for effect in self.plan(envelope, event)? {
             let skipped = horizon.skip(&effect, envelope.recorded_at, now);
             self.changes.effects.push(Planned { effect, skipped });
         }
@@ -141,15 +141,15 @@ impl Folding {
     }
 
     /// The effects of an event, whether or not it was handled before.
-    pub fn explain(&mut self, envelope: &Envelope<'_>, happened: Happened<'_>) -> Result<Vec<Effect>, serde_json::Error> {
-        self.learn(envelope.stream_id, happened)?;
-        self.plan(envelope, happened)
+    pub fn explain(&mut self, envelope: &Envelope<'_>, event: &Event) -> Result<Vec<Effect>, serde_json::Error> {
+        self.learn(envelope.stream_id, event)?;
+        self.plan(envelope, event)
     }
 
-    fn plan(&self, envelope: &Envelope<'_>, happened: Happened<'_>) -> Result<Vec<Effect>, serde_json::Error> {
+    fn plan(&self, envelope: &Envelope<'_>, event: &Event) -> Result<Vec<Effect>, serde_json::Error> {
         let stream = envelope.stream_id;
         let known = Known { order: self.orders.get(&stream).copied(), payment: self.payments.get(&stream).copied() };
-        plan(envelope, happened, known, &self.subscriptions)
+        plan(envelope, event, known, &self.subscriptions)
     }
 
     /// What changed.
@@ -158,22 +158,22 @@ impl Folding {
         self.changes
     }
 
-    fn learn(&mut self, stream: Uuid, happened: Happened<'_>) -> Result<(), serde_json::Error> {
-        match happened {
-            Happened::Order(OrderEvent::Placed(placed)) => self.learn_order(stream, placed)?,
-            Happened::Payment(PaymentEvent::Requested(requested)) => {
+    fn learn(&mut self, stream: Uuid, event: &Event) -> Result<(), serde_json::Error> {
+        match event {
+            Event::Orders(OrderEvent::Placed(placed)) => self.learn_order(stream, placed)?,
+            Event::Payments(PaymentEvent::Requested(requested)) => {
                 let facts = PaymentFacts::from(requested);
                 self.payments.insert(stream, facts);
                 self.changes.payments.push((stream, facts));
             }
-            Happened::User(event) => self.learn_user(stream, event)?,
-            Happened::Product(ProductEvent::Created(created)) => {
+            Event::Users(event) => self.learn_user(stream, event)?,
+            Event::Products(ProductEvent::Created(created)) => {
                 self.changes.products.insert(stream, created.name.as_str().to_owned());
             }
-            Happened::Product(ProductEvent::Renamed(renamed)) => {
+            Event::Products(ProductEvent::Renamed(renamed)) => {
                 self.changes.products.insert(stream, renamed.name.as_str().to_owned());
             }
-            Happened::Order(_) | Happened::Payment(_) | Happened::Product(_) => {}
+            Event::Orders(_) | Event::Payments(_) | Event::Products(_) => {}
         }
         Ok(())
     }

@@ -3,17 +3,14 @@
 use std::{collections::HashSet, sync::Arc};
 
 use chrono::Utc;
-use consumer::{Event, Handler, Position, Received};
+use consumer::{Handler, Position, Received};
 use events::{Context, DecodeError};
 
 use super::{
     folding::{Changes, Folding, Horizon},
     mailboxes::Mailboxes,
 };
-use crate::{
-    domain::plan::Happened,
-    outbound::postgres::{PostgresError, PostgresStore},
-};
+use crate::outbound::postgres::{PostgresError, PostgresStore};
 
 /// Handles events.
 pub struct Handling {
@@ -46,7 +43,7 @@ impl Handler for Handling {
 
     async fn handle(&self, partition: &[Received]) -> Result<(), HandlingError> {
         let Some(first) = partition.first() else { return Ok(()) };
-        let context = happened(&first.event).context();
+        let context = first.event.context();
         let mut handling = self.store.begin_handling(&first.position).await?;
         let folding = handling.known(context, &streams(partition)).await?;
         let changes = fold(folding, partition, &self.horizon)?;
@@ -62,17 +59,6 @@ impl Handler for Handling {
         tracing::error!(kafka.position = %position, error = %why, "an event can't be read: it is kept in notifier.unreadable");
         let key = key.map(|key| printable(&String::from_utf8_lossy(key)));
         Ok(self.store.keep_unreadable(position, key.as_deref(), &printable(&why.to_string())).await?)
-    }
-}
-
-/// An event as planning takes it.
-#[must_use]
-pub fn happened(event: &Event) -> Happened<'_> {
-    match event {
-        Event::User(event) => Happened::User(event),
-        Event::Product(event) => Happened::Product(event),
-        Event::Order(event) => Happened::Order(event),
-        Event::Payment(event) => Happened::Payment(event),
     }
 }
 
@@ -94,7 +80,7 @@ fn streams(partition: &[Received]) -> Vec<uuid::Uuid> {
 fn fold(mut folding: Folding, partition: &[Received], horizon: &Horizon) -> Result<Changes, serde_json::Error> {
     let now = Utc::now();
     for received in partition {
-        folding.fold(&received.envelope, happened(&received.event), horizon, now)?;
+        folding.fold(&received.envelope, &received.event, horizon, now)?;
     }
     Ok(folding.changes())
 }

@@ -1,12 +1,10 @@
 //! Webhook bodies: CloudEvents 1.0 in JSON (structured mode), with the attributes that the topics' headers have.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use events::{Context, Envelope, envelope};
+use events::{Envelope, Event, envelope};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
-
-use super::plan::Happened;
 
 /// The media type of a body.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -38,13 +36,13 @@ struct Body<'a, D> {
 }
 
 /// The body for an event: its data in the current version's shape, and the type name of that.
-pub fn body(envelope: &Envelope<'_>, happened: Happened<'_>) -> Result<String, serde_json::Error> {
-    let data = String::from_utf8(happened.encode()?).map_err(serde::ser::Error::custom)?;
+pub fn body(envelope: &Envelope<'_>, event: &Event) -> Result<String, serde_json::Error> {
+    let data = String::from_utf8(event.encode()?).map_err(serde::ser::Error::custom)?;
     serde_json::to_string(&Body {
         specversion: envelope::SPEC_VERSION,
         id: envelope.id.0,
-        source: envelope::source(happened.context()),
-        event_type: happened.event_type(),
+        source: envelope::source(event.context()),
+        event_type: event.event_type(),
         subject: envelope.stream_id,
         time: timestamp(envelope.occurred_at),
         datacontenttype: envelope::CONTENT_TYPE,
@@ -89,17 +87,4 @@ pub fn disabled(event_id: Uuid, at: DateTime<Utc>, disabled: &Disabled) -> Resul
 
 fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-impl Happened<'_> {
-    /// Which context's event it is.
-    #[must_use]
-    pub const fn context(self) -> Context {
-        match self {
-            Self::User(_) => Context::Users,
-            Self::Product(_) => Context::Products,
-            Self::Order(_) => Context::Orders,
-            Self::Payment(_) => Context::Payments,
-        }
-    }
 }

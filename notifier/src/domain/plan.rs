@@ -2,7 +2,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use events::{
-    DomainEvent, Envelope, OrderEvent, OrderId, PaymentEvent, ProductEvent, UserEvent, UserId,
+    Envelope, Event, OrderEvent, OrderId, PaymentEvent, UserId,
     orders::{Fulfilment, OrderPlaced},
     payments::PaymentRequested,
 };
@@ -13,42 +13,6 @@ use super::{
     subscription::Subscription,
     written::{News, Note},
 };
-
-/// An event of any context.
-#[derive(Debug, Clone, Copy)]
-pub enum Happened<'a> {
-    /// To a user.
-    User(&'a UserEvent),
-    /// To a product.
-    Product(&'a ProductEvent),
-    /// To an order.
-    Order(&'a OrderEvent),
-    /// To a payment.
-    Payment(&'a PaymentEvent),
-}
-
-impl Happened<'_> {
-    /// The type name of the current version.
-    #[must_use]
-    pub fn event_type(self) -> &'static str {
-        match self {
-            Self::User(event) => event.event_type(),
-            Self::Product(event) => event.event_type(),
-            Self::Order(event) => event.event_type(),
-            Self::Payment(event) => event.event_type(),
-        }
-    }
-
-    /// The event's JSON.
-    pub fn encode(self) -> Result<Vec<u8>, serde_json::Error> {
-        match self {
-            Self::User(event) => event.encode(),
-            Self::Product(event) => event.encode(),
-            Self::Order(event) => event.encode(),
-            Self::Payment(event) => event.encode(),
-        }
-    }
-}
 
 /// What planning has to know about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +57,15 @@ pub struct Known {
 /// and orders come from different topics, in no order.
 pub fn plan(
     envelope: &Envelope<'_>,
-    happened: Happened<'_>,
+    event: &Event,
     known: Known,
     subscriptions: &[Subscription],
 ) -> Result<Vec<Effect>, serde_json::Error> {
-    let event_type = happened.event_type();
+    let event_type = event.event_type();
     let mut effects = Vec::new();
     let mut endpoints = subscriptions.iter().filter(|subscription| subscription.includes(event_type)).peekable();
     if endpoints.peek().is_some() {
-        let payload = cloudevent::body(envelope, happened)?;
+        let payload = cloudevent::body(envelope, event)?;
         effects.extend(endpoints.map(|subscription| Effect {
             event_id: envelope.id,
             event_type: event_type.to_owned(),
@@ -110,7 +74,7 @@ pub fn plan(
             payload: payload.clone(),
         }));
     }
-    if let Some((user, note)) = message(envelope, happened, known) {
+    if let Some((user, note)) = message(envelope, event, known) {
         let payload = serde_json::to_string(&note)?;
         effects.extend(kinds(&note.news).iter().map(|kind| Effect {
             event_id: envelope.id,
@@ -134,15 +98,15 @@ const fn kinds(news: &News) -> &'static [Kind] {
 }
 
 /// What is told to whom, if anything is.
-fn message(envelope: &Envelope<'_>, happened: Happened<'_>, known: Known) -> Option<(UserId, Note)> {
+fn message(envelope: &Envelope<'_>, event: &Event, known: Known) -> Option<(UserId, Note)> {
     let traceparent = envelope.traceparent.as_deref().map(str::to_owned);
-    match happened {
-        Happened::User(_) | Happened::Product(_) => None,
-        Happened::Order(event) => {
+    match event {
+        Event::Users(_) | Event::Products(_) => None,
+        Event::Orders(event) => {
             let user = known.order.filter(|order| order.managed)?.user_id?;
             Some((user, Note { order_id: envelope.stream_id.into(), news: order_news(event)?, traceparent }))
         }
-        Happened::Payment(event) => {
+        Event::Payments(event) => {
             let payment = known.payment?;
             Some((payment.user_id?, Note { order_id: payment.order_id, news: payment_news(event)?, traceparent }))
         }

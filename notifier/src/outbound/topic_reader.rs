@@ -6,8 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use consumer::Event;
-use events::{Context, Envelope, topics};
+use events::{Context, Envelope, Event, topics};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::Utc;
-use consumer::{Event, Position, Received};
+use consumer::{Position, Received};
 use events::{
     Currency, DomainEvent, Envelope, EventId, MinorUnits, OrderEvent, ProductId, Quantity, UserId,
     orders::{Fulfilment, OrderConfirmed, OrderLine, OrderPlaced},
@@ -28,7 +28,7 @@ pub(crate) fn order(order_id: Uuid, events: Vec<OrderEvent>) -> Vec<Received> {
         };
         let offset = i64::try_from(version).unwrap() - 1;
         let position = Position { topic: "orderflow.orders.v1".to_owned(), partition: 0, offset };
-        Received { position, envelope, event: Event::Order(event) }
+        Received { position, envelope, event: event.into() }
     });
     received.collect()
 }

@@ -48,7 +48,7 @@ fn placed() -> OrderEvent {
 fn fold(folding: &mut Folding, events: &[(u64, OrderEvent)], age: Duration) {
     let horizon = Horizon { max_age: HOUR, email: true, sms: false };
     for (version, event) in events {
-        folding.fold(&envelope(*version, event), Happened::Order(event), &horizon, now() + age).unwrap();
+        folding.fold(&envelope(*version, event), &event.clone().into(), &horizon, now() + age).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use chrono::DateTime;
 use events::{
-    Currency, EventId, MinorUnits, Money, RefundId,
+    Currency, DomainEvent, EventId, MinorUnits, Money, RefundId,
     orders::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped},
     payments::PaymentRefunded,
     text::{ProviderReference, Reason, TrackingCode},
@@ -37,7 +37,7 @@ fn of_order(user_id: Option<UserId>, managed: bool) -> Known {
 }
 
 fn planned(event: &OrderEvent, known: Known) -> Vec<Effect> {
-    plan(&envelope(event.event_type()), Happened::Order(event), known, &[]).unwrap()
+    plan(&envelope(event.event_type()), &event.clone().into(), known, &[]).unwrap()
 }
 
 fn subscription(endpoint: u128, types: &[&str]) -> Subscription {
@@ -82,10 +82,10 @@ fn guests_and_external_orders_are_left_alone() {
 fn a_refund_is_told_when_the_money_is_paid_back() {
     let amount = Money { minor: MinorUnits::new(1999).unwrap(), currency: Currency::GBP };
     let reference = ProviderReference::parse("re_1").unwrap();
-    let event = PaymentRefunded { refund_id: RefundId(Uuid::from_u128(9)), amount, reference }.into();
+    let event = PaymentEvent::from(PaymentRefunded { refund_id: RefundId(Uuid::from_u128(9)), amount, reference });
     let payment = PaymentFacts { order_id: OrderId(Uuid::from_u128(4)), user_id: Some(USER) };
     let known = Known { order: None, payment: Some(payment) };
-    let effects = plan(&envelope("payment.refunded.v1"), Happened::Payment(&event), known, &[]).unwrap();
+    let effects = plan(&envelope("payment.refunded.v1"), &event.into(), known, &[]).unwrap();
     assert_eq!(effects.iter().map(|effect| effect.kind).collect::<Vec<_>>(), [Kind::RefundedMail]);
     let note: Note = serde_json::from_str(&effects[0].payload).unwrap();
     assert_eq!(note, Note { order_id: payment.order_id, news: News::Refunded { amount }, traceparent: None });
@@ -97,7 +97,7 @@ fn endpoints_get_what_they_ask_for_of_external_orders_too() {
     let subscriptions =
         [subscription(10, &["order.confirmed.v1"]), subscription(11, &["payment.*"]), subscription(12, &["user.*", "order.*"])];
     let known = of_order(Some(USER), false);
-    let effects = plan(&envelope("order.confirmed.v1"), Happened::Order(&event), known, &subscriptions).unwrap();
+    let effects = plan(&envelope("order.confirmed.v1"), &event.into(), known, &subscriptions).unwrap();
     let recipients: Vec<_> = effects.iter().map(|effect| (effect.kind, effect.recipient)).collect();
     assert_eq!(recipients, [(Kind::Webhook, Uuid::from_u128(10)), (Kind::Webhook, Uuid::from_u128(12))]);
     assert_eq!(

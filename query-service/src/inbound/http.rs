@@ -14,6 +14,7 @@ mod sse;
 mod stats;
 mod updates;
 mod users;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 

@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::json;
 use service_kit::openapi::{About, Answer, Operation, Schemas};
 
-use super::{freshness, orders, payments, products as product_lists, stats as statistics, updates as live, users as accounts};
+use super::{
+    freshness, orders, paging, products as product_lists, stats as statistics, updates as live, users as accounts, view::Resource,
+};
 use crate::application::{services::Listed, stats::Stats, updates::ChangeJson};
 
 /// The service as a whole.
@@ -52,20 +54,17 @@ struct End {
     cause: String,
 }
 
-pub(super) fn order(schemas: &mut Schemas) -> Operation {
-    view::<OrderView>(Operation::new("get-order", "orders", "An order as it is."), schemas)
-}
-
-pub(super) fn payment(schemas: &mut Schemas) -> Operation {
-    view::<PaymentView>(Operation::new("get-payment", "payments", "A payment as it is."), schemas)
-}
-
-pub(super) fn user(schemas: &mut Schemas) -> Operation {
-    view::<UserView>(Operation::new("get-user", "users", "A user as they are."), schemas)
-}
-
-pub(super) fn product(schemas: &mut Schemas) -> Operation {
-    view::<ProductView>(Operation::new("get-product", "products", "A product as it is, with its stock."), schemas)
+/// The read of one view.
+pub(super) fn view_of<V: Resource>(schemas: &mut Schemas) -> Operation {
+    let resource = V::CONTEXT.name();
+    let answer = Answer::json(schemas.answer::<V>(), "The view.");
+    Operation::new(format!("get-{}", resource.trim_end_matches('s')), resource, V::SUMMARY)
+        .query::<freshness::Parameters>(schemas)
+        .heeds("If-None-Match", json!({ "type": "string" }), "The `ETag` of what the caller has; `*` matches all.")
+        .heeds("Prefer", json!({ "type": "string" }), "`wait=SECONDS`: how long to wait for `min_version`, at most 30.")
+        .answer(200, labelled(answer))
+        .answer(304, labelled(Answer::empty("The caller has this version.")))
+        .refuses(&[404, 409, 503, 504])
 }
 
 pub(super) fn orders(schemas: &mut Schemas) -> Operation {
@@ -80,7 +79,7 @@ pub(super) fn orders_of_user(schemas: &mut Schemas) -> Operation {
 
 pub(super) fn payments_of_order(schemas: &mut Schemas) -> Operation {
     let operation = Operation::new("list-payments-of-order", "payments", "An order's payments, the newest first.");
-    page::<PaymentView>(operation.query::<payments::PaymentsOfQuery>(schemas).refuses(&[404, 410]), schemas)
+    page::<PaymentView>(operation.query::<paging::Paging>(schemas).refuses(&[404, 410]), schemas)
 }
 
 pub(super) fn products(schemas: &mut Schemas) -> Operation {
@@ -121,18 +120,6 @@ pub(super) fn updates(schemas: &mut Schemas) -> Operation {
     ];
     let operation = Operation::new("follow-changes", "updates", "What changes from now on, anywhere.");
     stream(operation.query::<live::ChangesQuery>(schemas), &events)
-}
-
-/// The read of one view.
-fn view<T: JsonSchema>(operation: Operation, schemas: &mut Schemas) -> Operation {
-    let answer = Answer::json(schemas.answer::<T>(), "The view.");
-    operation
-        .query::<freshness::Parameters>(schemas)
-        .heeds("If-None-Match", json!({ "type": "string" }), "The `ETag` of what the caller has; `*` matches all.")
-        .heeds("Prefer", json!({ "type": "string" }), "`wait=SECONDS`: how long to wait for `min_version`, at most 30.")
-        .answer(200, labelled(answer))
-        .answer(304, labelled(Answer::empty("The caller has this version.")))
-        .refuses(&[404, 409, 503, 504])
 }
 
 fn labelled(answer: Answer) -> Answer {

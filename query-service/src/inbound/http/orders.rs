@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
-use read_model::OrderStatus;
+use read_model::{OrderStatus, OrderView};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use service_kit::{
@@ -14,30 +14,24 @@ use service_kit::{
 };
 use uuid::Uuid;
 
-use super::{ALL, Api, freshness::Wanted, is_shop, openapi, owned_by_or_shop, paging, respond};
-use crate::application::{
-    QueryError,
-    lists::{self, Listing},
-    reading,
+use super::{
+    ALL, Api, is_shop, openapi,
+    paging::{self, Paging},
+    view::{Resource, view_of},
 };
+use crate::application::{QueryError, lists::Listing};
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new()
-        .route(Method::GET, "/v1/orders/{id}", ALL, order)
-        .described(openapi::order)
+    view_of::<OrderView>("/v1/orders/{id}")
         .route(Method::GET, "/v1/orders", ALL, orders)
         .described(openapi::orders)
         .route(Method::GET, "/v1/users/{id}/orders", ALL, orders_of)
         .described(openapi::orders_of_user)
 }
 
-async fn order(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
-    let sight = owned_by_or_shop(&caller);
-    let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.0.link, Context::Orders, id, sight, freshness).await,
-        None => reading::view(&api.0.link, Context::Orders, id, sight).await,
-    };
-    respond::view(outcome, wanted)
+impl Resource for OrderView {
+    const CONTEXT: Context = Context::Orders;
+    const SUMMARY: &'static str = "An order as it is.";
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -66,8 +60,7 @@ async fn orders(State(api): State<Api>, caller: Principal, Query(query): Query<O
         (None, Some(status)) => Listing::OrdersIn(status),
         (None, None) => Listing::Orders,
     };
-    let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
+    paging::page(&api, &listing, Paging { cursor: query.cursor, limit: query.limit }).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -95,6 +88,5 @@ async fn orders_of(
         Some(status) => Listing::OrdersOfIn(user, status),
         None => Listing::OrdersOf(user),
     };
-    let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
+    paging::page(&api, &listing, Paging { cursor: query.cursor, limit: query.limit }).await
 }

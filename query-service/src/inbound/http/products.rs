@@ -3,36 +3,26 @@
 use axum::{extract::State, response::Response};
 use events::Context;
 use http::Method;
+use read_model::ProductView;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use service_kit::{
-    json::{Path, Query},
-    problem::Problem,
-    routes::Routes,
-};
-use uuid::Uuid;
+use service_kit::{json::Query, problem::Problem, routes::Routes};
 
-use super::{ALL, Api, freshness::Wanted, openapi, paging, respond};
-use crate::application::{
-    lists::{self, Listing},
-    reading,
+use super::{
+    ALL, Api, openapi,
+    paging::{self, Paging},
+    view::{Resource, view_of},
 };
+use crate::application::lists::Listing;
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new()
-        .route(Method::GET, "/v1/products/{id}", ALL, product)
-        .described(openapi::product)
-        .route(Method::GET, "/v1/products", ALL, products)
-        .described(openapi::products)
+    view_of::<ProductView>("/v1/products/{id}").route(Method::GET, "/v1/products", ALL, products).described(openapi::products)
 }
 
-/// The catalogue is everyone's.
-async fn product(State(api): State<Api>, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
-    let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.0.link, Context::Products, id, |_| true, freshness).await,
-        None => reading::view(&api.0.link, Context::Products, id, |_| true).await,
-    };
-    respond::view(outcome, wanted)
+impl Resource for ProductView {
+    const CONTEXT: Context = Context::Products;
+    const SUMMARY: &'static str = "A product as it is, with its stock.";
+    const PUBLIC: bool = true;
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -57,6 +47,5 @@ async fn products(State(api): State<Api>, Query(query): Query<ProductsQuery>) ->
         (prefix, None) => Listing::ProductsNamed(prefix.unwrap_or_default()),
         (None, Some(available)) => Listing::ProductsBelow(available),
     };
-    let limit = paging::limit(query.limit)?;
-    Ok(respond::page(&lists::page(&api.0.link, &listing, query.cursor.as_deref(), limit).await?))
+    paging::page(&api, &listing, Paging { cursor: query.cursor, limit: query.limit }).await
 }

@@ -3,34 +3,24 @@
 use axum::{extract::State, response::Response};
 use events::{Context, text::Email};
 use http::Method;
+use read_model::UserView;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use service_kit::{
-    auth::Principal,
-    json::{Path, Query},
-    problem::Problem,
-    routes::Routes,
-};
-use uuid::Uuid;
+use service_kit::{json::Query, problem::Problem, routes::Routes};
 
-use super::{ALL, Api, SHOP, freshness::Wanted, openapi, owned_by_or_shop, respond};
-use crate::application::{lists, reading};
+use super::{
+    Api, SHOP, openapi, respond,
+    view::{Resource, view_of},
+};
+use crate::application::lists;
 
 pub(super) fn routes() -> Routes<Api> {
-    Routes::new()
-        .route(Method::GET, "/v1/users/{id}", ALL, user)
-        .described(openapi::user)
-        .route(Method::GET, "/v1/users", SHOP, users)
-        .described(openapi::users)
+    view_of::<UserView>("/v1/users/{id}").route(Method::GET, "/v1/users", SHOP, users).described(openapi::users)
 }
 
-async fn user(State(api): State<Api>, caller: Principal, Path(id): Path<Uuid>, wanted: Wanted) -> Response {
-    let sight = owned_by_or_shop(&caller);
-    let outcome = match wanted.freshness {
-        Some(freshness) => reading::view_at_least(&api.0.link, Context::Users, id, sight, freshness).await,
-        None => reading::view(&api.0.link, Context::Users, id, sight).await,
-    };
-    respond::view(outcome, wanted)
+impl Resource for UserView {
+    const CONTEXT: Context = Context::Users;
+    const SUMMARY: &'static str = "A user as they are.";
 }
 
 #[derive(Deserialize, JsonSchema)]

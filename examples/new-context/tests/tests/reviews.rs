@@ -20,9 +20,9 @@ async fn a_review_is_written_seen_and_withdrawn() {
     assert_eq!((&view["stars"], &view["text"]), (&json!(4), &json!("Burns well.")), "{view}");
     assert_eq!(get(&stack, &list).await["items"][0]["id"], json!(first));
 
-    // One each, until it is withdrawn.
-    let (status, problem) = post(&stack, "/v1/reviews", &review(second)).await;
-    assert_eq!((status, &problem["rule"]), (409, &json!("AlreadyReviewed")), "{problem}");
+    // Once under an id; and what was withdrawn is not listed any more.
+    let (status, problem) = post(&stack, "/v1/reviews", &review(first)).await;
+    assert_eq!((status, &problem["rule"]), (409, &json!("AlreadyWritten")), "{problem}");
     let (status, answer) = post(&stack, &format!("/v1/reviews/{first}/withdraw"), &json!({"reason": "rude"})).await;
     assert_eq!((status, &answer["version"]), (200, &json!(2)), "{answer}");
     assert!(get(&stack, &format!("/v1/reviews/{first}?min_version=2")).await["withdrawn_at"].is_string());

@@ -1,4 +1,4 @@
-//! A customer's review of a product: one each, until it is withdrawn.
+//! A customer's review of a product.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 #[cfg(test)]
@@ -11,7 +11,7 @@ use events::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, Claim, ClaimKind, Rule, RuleKind};
+use super::{Aggregate, Rule, RuleKind};
 
 /// The best that a product can get.
 const MAX_STARS: u8 = 5;
@@ -21,7 +21,7 @@ const MAX_STARS: u8 = 5;
 pub enum Command {
     /// Publishes it.
     Write(ReviewWritten),
-    /// Takes it from sight. The customer may write another one.
+    /// Takes it from sight.
     Withdraw {
         /// Why.
         reason: Reason,
@@ -42,14 +42,11 @@ pub enum Review {
 }
 
 /// The rule that refused a command to a review.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum ReviewError {
     /// Writing under an id that was used.
     #[error("a review with this id is written already: write yours under another id")]
     AlreadyWritten,
-    /// A second one of the same product by the same customer.
-    #[error("this user has reviewed this product already: withdraw that review first")]
-    AlreadyReviewed,
     /// No stars, or too many.
     #[error("{0} stars are not from 1 to {MAX_STARS}")]
     StarsOutOfRange(u8),
@@ -88,36 +85,17 @@ impl Aggregate for Review {
             (ReviewEvent::Withdrawn(_), Self::Unwritten) => Self::Unwritten,
         }
     }
-
-    fn claims(command: &Command) -> Vec<Claim> {
-        match command {
-            Command::Write(ReviewWritten { user_id, product_id, .. }) => {
-                vec![Claim::Take(ClaimKind::Review, [user_id.0.into_bytes(), product_id.0.into_bytes()].concat())]
-            }
-            Command::Withdraw { .. } => vec![Claim::Release(ClaimKind::Review)],
-        }
-    }
-
-    fn claim_refused(_: ClaimKind) -> ReviewError {
-        ReviewError::AlreadyReviewed
-    }
 }
 
 impl Rule for ReviewError {
     fn name(&self) -> &'static str {
-        match self {
-            Self::AlreadyWritten => "AlreadyWritten",
-            Self::AlreadyReviewed => "AlreadyReviewed",
-            Self::StarsOutOfRange(_) => "StarsOutOfRange",
-            Self::ReviewNotFound => "ReviewNotFound",
-            Self::AlreadyWithdrawn => "AlreadyWithdrawn",
-        }
+        self.into()
     }
 
     fn kind(&self) -> RuleKind {
         match self {
             Self::ReviewNotFound => RuleKind::NotFound,
-            Self::AlreadyWritten | Self::AlreadyReviewed | Self::AlreadyWithdrawn => RuleKind::Conflict,
+            Self::AlreadyWritten | Self::AlreadyWithdrawn => RuleKind::Conflict,
             Self::StarsOutOfRange(_) => RuleKind::Unprocessable,
         }
     }

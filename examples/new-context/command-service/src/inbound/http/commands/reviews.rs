@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use events::{
     Context, ProductId, UserId,
     reviews::ReviewWritten,
     text::{Reason, ReviewText},
 };
 use http::Method;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use service_kit::{
     auth::Role::{self, Customer, Service, Staff},
     problem::Problem,
     routes::Routes,
 };
-use uuid::Uuid;
 
-use super::{Call, CommandBody, Target, endpoint, send};
+use super::{Call, CommandBody, Target, body, endpoint, send};
 use crate::{
     application::{commands::Commands, writer::Answer},
     domain::review::Command,
@@ -30,28 +26,22 @@ pub(super) fn routes() -> Routes<Arc<Commands>> {
         .merge(endpoint::<WithdrawReview>(Method::POST, "/v1/reviews/{id}/withdraw"))
 }
 
-/// `POST /v1/reviews`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WriteReview {
-    /// Chosen by the caller; made here unless given.
-    id: Option<Uuid>,
-    product_id: ProductId,
-    user_id: UserId,
-    /// One to five.
-    stars: u8,
-    text: Option<ReviewText>,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/reviews`
+    pub struct WriteReview creates {
+        product_id: ProductId,
+        user_id: UserId,
+        /// One to five.
+        stars: u8,
+        text: Option<ReviewText>,
+    }
 }
 
-/// `POST /v1/reviews/{id}/withdraw`
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WithdrawReview {
-    reason: Reason,
-    /// When it happened, if not now: for staff and services.
-    occurred_at: Option<DateTime<Utc>>,
+body! {
+    /// `POST /v1/reviews/{id}/withdraw`
+    pub struct WithdrawReview {
+        reason: Reason,
+    }
 }
 
 impl CommandBody for WriteReview {
@@ -59,15 +49,6 @@ impl CommandBody for WriteReview {
     const SUMMARY: &'static str = "Publishes a review of a product; a customer's own.";
     const ROLES: &'static [Role] = &[Customer, Staff, Service];
     const CONTEXT: Context = Context::Reviews;
-    const CREATES: bool = true;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
-
-    fn given_id(&self) -> Option<Uuid> {
-        self.id
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         let Self { product_id, user_id, stars, text, .. } = self;
@@ -83,10 +64,6 @@ impl CommandBody for WithdrawReview {
     const SUMMARY: &'static str = "Takes a review from sight.";
     const ROLES: &'static [Role] = &[Staff, Service];
     const CONTEXT: Context = Context::Reviews;
-
-    fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.occurred_at
-    }
 
     async fn submit(self, commands: &Commands, call: &Call, target: Target) -> Result<Answer, Problem> {
         send(&commands.reviews, call, target, Command::Withdraw { reason: self.reason }).await

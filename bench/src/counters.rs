@@ -1,4 +1,4 @@
-//! How far a service is, by its own metrics: looking there costs it next to nothing, where a consumer would take a core.
+//! How far a service is, by its own metrics: looking there costs it little, where a consumer would take a core.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,9 @@ use crate::{
     system::Running,
 };
 
-/// The pause between two looks.
-const LOOK: Duration = Duration::from_millis(10);
+/// The pause between two looks. A command service's page has 145 kB and costs it 1.7 ms: looked at all the time, it would take
+/// a seventh of a core from what is measured. What was reached is noticed half of this late, to our disadvantage.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A counter of a service: all its series whose labels contain a text, summed.
 pub(crate) struct Counter {

@@ -21,6 +21,15 @@ pub(crate) struct Counter {
     label: &'static str,
 }
 
+/// Waits until a command service publishes orders. It is ready before: its relays take their groups over one after the other.
+pub(crate) async fn publishing(service: &Running) -> anyhow::Result<()> {
+    /// The relay groups of a context, unless it is said otherwise.
+    const GROUPS: u64 = 2;
+    const BOUND: Duration = Duration::from_secs(60);
+    Counter::of(service, "orderflow_relay_owned", "context=\"orders\"").rise(GROUPS, BOUND).await?;
+    Ok(())
+}
+
 /// How fast a counter rose, from when it was first seen above zero.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rise {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::commands::{CONNECTIONS, PRODUCTS};
 use crate::{
+    counters::publishing,
     kafka::{self, Arrivals},
     load::{Answered, Load, Outcome, histogram, milliseconds},
     measure::{Figure, Goal, Measure},
@@ -29,6 +30,7 @@ const RATE: f64 = 500.0;
 pub(crate) async fn against_outbox(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let system = System::new().await?;
     let service = system.command_service(&[]).await?;
+    publishing(&service).await?;
     let products: Arc<[Uuid]> = products(&service, PRODUCTS).await?.into();
     let own = Topics::shared(format!("{}_outbox", system.name));
     kafka::create(&own).await?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use self::watch::{Answer, Watch};
 use super::commands::{CONNECTIONS, PRODUCTS};
 use crate::{
+    counters::publishing,
     load::{Answered, Load, milliseconds},
     measure::{Figure, Goal, Measure},
     orders::{self, Placing},
@@ -52,6 +53,7 @@ pub(crate) async fn with_both_deliveries(scale: &Scale) -> anyhow::Result<Vec<Me
     for _ in 0..scale.repetitions {
         for (delivery, index) in [("exactly-once", 0), ("at-least-once", 1)] {
             let service = system.command_service(&[("RELAY_DELIVERY", delivery)]).await?;
+            publishing(&service).await?;
             for (side, (rate, every)) in sides.iter_mut().zip(RATES) {
                 place(&system, service.address()?, &products, scale, (rate, every), &mut side[index]).await?;
             }

@@ -142,7 +142,7 @@ impl Exchange {
         let status = response.status().as_u16();
         let cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
         self.span.set("http.response.status_code", i64::from(status));
-        if status >= 500 {
+        if status >= 500 && self.span.is_recorded() {
             self.span.fail(status.to_string(), cause.as_deref().unwrap_or_default());
         }
         self.close(recorder, status, cause.as_deref(), "request");

@@ -117,6 +117,12 @@ impl Context {
     pub const fn index(self) -> usize {
         self as usize
     }
+
+    /// The name of one of its aggregates: the first part of its events' types.
+    #[must_use]
+    pub fn singular(self) -> &'static str {
+        self.name().trim_end_matches('s')
+    }
 }
 
 impl fmt::Display for Context {
@@ -147,7 +153,7 @@ mod tests {
         for (place, context) in Context::ALL.into_iter().enumerate() {
             assert_eq!((context.name().parse(), context.index()), (Ok(context), place));
             assert_eq!(serde_json::to_value(context).unwrap(), context.name());
-            assert!(context.types().iter().all(|name| name.starts_with(context.name().trim_end_matches('s'))));
+            assert!(context.types().iter().all(|name| name.starts_with(context.singular())));
         }
         let unknown = "nonsense".parse::<Context>().unwrap_err().to_string();
         assert!(unknown.starts_with("`nonsense` is no context: expected one of users, products, orders, payments"), "{unknown}");

@@ -146,7 +146,7 @@ fn context_of<A: Aggregate>() -> Context {
 }
 
 fn missing(context: Context) -> Problem {
-    let singular = context.name().trim_end_matches('s');
+    let singular = context.singular();
     Problem::not_found(format!("There is no such {singular}, or not yet at that point."))
 }
 

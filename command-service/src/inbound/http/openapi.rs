@@ -163,5 +163,5 @@ pub(super) fn payers(schemas: &mut Schemas) -> Operation {
 
 fn context<A: Aggregate>() -> (Context, &'static str) {
     let context = <A::Event as DomainEvent>::CONTEXT;
-    (context, context.name().trim_end_matches('s'))
+    (context, context.singular())
 }

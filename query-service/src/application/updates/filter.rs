@@ -33,11 +33,6 @@ static BITS: LazyLock<HashMap<&'static str, u64>> = LazyLock::new(|| {
     types.enumerate().map(|(number, name)| (*name, 1 << number)).collect()
 });
 
-/// What the names of a context's types begin with.
-fn entity(context: Context) -> &'static str {
-    context.name().trim_end_matches('s')
-}
-
 impl Kind {
     /// The kind of a change; types that this build does not know belong to their context all the same.
     #[must_use]
@@ -54,7 +49,7 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, UnknownType> {
         let mut wanted = Wanted::default();
         for name in text.split(',').map(str::trim) {
-            if let Some(context) = Context::ALL.into_iter().find(|of| name.strip_suffix(".*") == Some(entity(*of))) {
+            if let Some(context) = Context::ALL.into_iter().find(|of| name.strip_suffix(".*") == Some(of.singular())) {
                 wanted.whole.push(context);
                 continue;
             }

@@ -56,9 +56,8 @@ struct End {
 
 /// The read of one view.
 pub(super) fn view_of<V: Resource>(schemas: &mut Schemas) -> Operation {
-    let resource = V::CONTEXT.name();
     let answer = Answer::json(schemas.answer::<V>(), "The view.");
-    Operation::new(format!("get-{}", resource.trim_end_matches('s')), resource, V::SUMMARY)
+    Operation::new(format!("get-{}", V::CONTEXT.singular()), V::CONTEXT.name(), V::SUMMARY)
         .query::<freshness::Parameters>(schemas)
         .heeds("If-None-Match", json!({ "type": "string" }), "The `ETag` of what the caller has; `*` matches all.")
         .heeds("Prefer", json!({ "type": "string" }), "`wait=SECONDS`: how long to wait for `min_version`, at most 30.")

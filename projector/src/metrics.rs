@@ -2,6 +2,7 @@
 
 use events::Context;
 use service_kit::metrics::Metric;
+use strum::VariantArray as _;
 
 use crate::application::redrive::Outcome;
 
@@ -97,7 +98,7 @@ pub const METRICS: &[Metric] = &[
 pub fn describe() {
     service_kit::metrics::describe("projector", env!("CARGO_PKG_VERSION"), &[METRICS]);
     for context in Context::ALL {
-        for outcome in Outcome::ALL {
+        for outcome in Outcome::VARIANTS {
             metrics::counter!("orderflow_redrives_total", "context" => context.name(), "outcome" => outcome.name()).increment(0);
         }
     }

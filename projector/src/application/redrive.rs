@@ -66,7 +66,7 @@ pub struct Request {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The stream is not parked any more.
@@ -98,23 +98,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::Redriven,
-        Self::Failed,
-        Self::WouldPass,
-        Self::WouldFail,
-        Self::Discarded,
-        Self::NotParked,
-        Self::Interrupted,
-        Self::Unavailable,
-        Self::Rebuilt,
-        Self::Differs,
-        Self::Same,
-        Self::Parked,
-        Self::Unknown,
-    ];
-
     /// The name in JSON, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

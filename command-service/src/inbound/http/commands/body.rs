@@ -8,10 +8,12 @@ use uuid::Uuid;
 /// A body as it is sent; made by [`body!`].
 pub trait Body: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static {
     /// Whether it makes an aggregate: then the id is in the body, or up to us.
-    const CREATES: bool;
+    const CREATES: bool = false;
 
     /// The id that the caller gives to what is made.
-    fn given_id(&self) -> Option<Uuid>;
+    fn given_id(&self) -> Option<Uuid> {
+        None
+    }
 
     /// When it happened, if the caller says so.
     fn occurred_at(&self) -> Option<DateTime<Utc>>;
@@ -34,7 +36,11 @@ macro_rules! body {
         #[serde(transparent)]
         pub struct $name($crate::inbound::http::commands::body::Empty);
 
-        body!(impl $name, false, |_| None, |body| body.0.occurred_at);
+        impl $crate::inbound::http::commands::body::Body for $name {
+            fn occurred_at(&self) -> Option<::chrono::DateTime<::chrono::Utc>> {
+                self.0.occurred_at
+            }
+        }
     };
     ($(#[$meta:meta])* pub struct $name:ident { $($fields:tt)* }) => {
         #[derive(Debug, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
@@ -46,7 +52,11 @@ macro_rules! body {
             occurred_at: Option<::chrono::DateTime<::chrono::Utc>>,
         }
 
-        body!(impl $name, false, |_| None, |body| body.occurred_at);
+        impl $crate::inbound::http::commands::body::Body for $name {
+            fn occurred_at(&self) -> Option<::chrono::DateTime<::chrono::Utc>> {
+                self.occurred_at
+            }
+        }
     };
     ($(#[$meta:meta])* pub struct $name:ident creates { $($fields:tt)* }) => {
         #[derive(Debug, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
@@ -60,20 +70,15 @@ macro_rules! body {
             occurred_at: Option<::chrono::DateTime<::chrono::Utc>>,
         }
 
-        body!(impl $name, true, |body| body.id, |body| body.occurred_at);
-    };
-    (impl $name:ident, $creates:literal, $given_id:expr, $occurred_at:expr) => {
         impl $crate::inbound::http::commands::body::Body for $name {
-            const CREATES: bool = $creates;
+            const CREATES: bool = true;
 
             fn given_id(&self) -> Option<::uuid::Uuid> {
-                let given: fn(&Self) -> Option<::uuid::Uuid> = $given_id;
-                given(self)
+                self.id
             }
 
             fn occurred_at(&self) -> Option<::chrono::DateTime<::chrono::Utc>> {
-                let occurred: fn(&Self) -> Option<::chrono::DateTime<::chrono::Utc>> = $occurred_at;
-                occurred(self)
+                self.occurred_at
             }
         }
     };

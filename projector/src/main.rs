@@ -221,7 +221,6 @@ async fn prepare(
         Ok(cluster)
     })
     .await;
-    until_ready(state, async || Ok(store.load_library().await?)).await;
     let mut found = HashMap::new();
     for (context, partitions) in &cluster.partitions {
         let shape = shape(*context, *partitions);

@@ -40,7 +40,7 @@ pub const METRICS: &[Metric] = &[
         "orderflow_projection_apply_duration_seconds",
         "seconds",
         WORKER,
-        "A chunk: reading views, folding, dead letters, one call of Redis.",
+        "A chunk: reading views, folding, dead letters, one transaction of Redis.",
     ),
     Metric::gauge(
         "orderflow_projection_lag_records",

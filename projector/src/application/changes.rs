@@ -1,4 +1,4 @@
-//! What one chunk of events changes: everything that is written to Redis in one call.
+//! What one chunk of events changes: everything that is written to Redis in one transaction.
 
 use events::StreamId;
 use read_model::{Filling, keys::Parked};

@@ -42,7 +42,7 @@ use crate::{
     outbound::{
         command_service::CommandService,
         dead_letters::DeadLetters,
-        redis::{FUNCTION, RedisStore, SlotState},
+        redis::{RedisStore, SlotState, SlotWriter},
     },
     projections::{KeyRing, Projection, projection_of},
 };
@@ -137,6 +137,7 @@ struct Worker<P: Projection> {
     partition: u32,
     generation: Generation,
     slot: Slot,
+    writer: SlotWriter,
     status: Arc<PartitionStatus>,
     patience: Patience,
     span: tracing::Span,
@@ -170,11 +171,13 @@ impl<P: Projection> Worker<P> {
     async fn run(shared: Arc<Shared>, assignment: Assignment) {
         let Assignment { context, topic, partition, generation, source, aside_of, mut start, status, stop } = assignment;
         let span = tracing::info_span!("partition", kafka.topic = topic, kafka.partition = partition);
+        let slot = Slot::new(shared.store.prefix(), generation, context, partition);
         let mut worker = Self {
             context,
             partition,
             generation,
-            slot: Slot::new(shared.store.prefix(), generation, context, partition),
+            writer: shared.store.writer(slot.clone()),
+            slot,
             patience: Patience::new(Arc::clone(&status), stop.clone(), span.clone()),
             meters: Meters::new(context, aside_of.as_ref().map(|_| generation.number)),
             cache: ViewCache::new(shared.limits.cached_views, shared.limits.cached_bytes),
@@ -288,7 +291,7 @@ impl<P: Projection> Worker<P> {
             () = source.filled(), if !self.wary.was_flooded => Ok(()),
             () = status.suspects().came() => Ok(()),
             () = self.patience.stop().cancelled() => Err(Interrupted::Stopped),
-            () = tokio::time::sleep(IDLE_CHECK) => match self.shared.store.revision(&self.slot).await {
+            () = tokio::time::sleep(IDLE_CHECK) => match self.writer.revision().await {
                 Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
                 Ok(_) => self.recount_idly(source).await,
                 // A Redis that is down is met by the next chunk; until then there is nothing to wait for.
@@ -307,10 +310,9 @@ impl<P: Projection> Worker<P> {
         let is_news = self.aside_of.is_none() && self.goal.is_none();
         let (changes, kept) = chunk.finish(offset, self.progress)?;
         self.send(&letters).await?;
-        let mut writing = spans.part(SpanKind::Client, "FCALL");
+        let mut writing = spans.part(SpanKind::Client, "EXEC");
         writing.set("db.system.name", "redis");
-        writing.set("db.operation.name", "FCALL");
-        writing.set("db.stored_procedure.name", FUNCTION);
+        writing.set("db.operation.name", "EXEC");
         self.write(changes, kept).await.inspect_err(|_| writing.fail("interrupted", "the chunk was not written"))?;
         drop(writing);
         spans.done();

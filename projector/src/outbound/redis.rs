@@ -1,10 +1,11 @@
-//! The read models in Redis: what a slot holds, and the one call that changes it.
+//! The read models in Redis: what a slot holds, and the one transaction that changes it.
 
-mod call;
 pub mod generations;
 pub mod letters;
 mod look;
 pub mod parts;
+mod transaction;
+mod writer;
 
 use std::{
     collections::HashMap,
@@ -19,21 +20,15 @@ use read_model::{
     keys::{self, Parked},
 };
 use redis::{
-    Client, ErrorKind, FromRedisValue, RedisError, Value,
+    Client, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::de::DeserializeOwned;
 
-pub use call::FUNCTION;
 pub use look::Sight;
+pub use writer::{Applied, SlotWriter, Step};
 
-use crate::{
-    application::{changes::Changes, starts::Starts},
-    projections::Counter,
-};
-
-/// The library with the function that applies a chunk.
-const LIBRARY: &str = include_str!("apply.lua");
+use crate::{application::starts::Starts, projections::Counter};
 
 /// Connections: one is busy encoding while the other's replies are read.
 const CONNECTIONS: usize = 2;
@@ -88,15 +83,6 @@ pub enum Goal {
     Reached,
 }
 
-/// From one revision of a slot to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// The one that has to be there; none: the slot has to be empty.
-    pub from: Option<u64>,
-    /// The one that will be there.
-    pub to: u64,
-}
-
 /// What a worker needs to begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlotState {
@@ -111,17 +97,9 @@ pub struct SlotState {
 /// Fields of the state, parked streams, and what was announced.
 type SlotReply = (Vec<Option<String>>, HashMap<String, Vec<u8>>, Option<Vec<u8>>);
 
-/// Whether a chunk was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
-    /// It was.
-    Written,
-    /// The revision was another, and nothing was written.
-    Fenced,
-}
-
 /// The read models of one prefix.
 pub struct RedisStore {
+    client: Client,
     connections: Vec<ConnectionManager>,
     next: AtomicUsize,
     prefix: String,
@@ -140,7 +118,7 @@ impl RedisStore {
         let connections = (0..CONNECTIONS)
             .map(|_| ConnectionManager::new_lazy_with_config(client.clone(), config.clone()))
             .collect::<Result<_, _>>()?;
-        Ok(Self { connections, next: AtomicUsize::new(0), prefix: prefix.to_owned(), log_changes })
+        Ok(Self { client, connections, next: AtomicUsize::new(0), prefix: prefix.to_owned(), log_changes })
     }
 
     /// The prefix of all keys.
@@ -151,14 +129,6 @@ impl RedisStore {
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), RedisStoreError> {
         Ok(redis::cmd("PING").query_async(&mut self.connection()).await?)
-    }
-
-    /// Loads the function library, replacing an older one of the same name.
-    pub async fn load_library(&self) -> Result<(), RedisStoreError> {
-        let mut load = redis::cmd("FUNCTION");
-        load.arg("LOAD").arg("REPLACE").arg(LIBRARY);
-        let _name: String = load.query_async(&mut self.connection()).await?;
-        Ok(())
     }
 
     /// The generation of a context that is fed, made if there is none.
@@ -207,11 +177,6 @@ impl RedisStore {
         Ok(SlotState { checkpoint, parked, starts })
     }
 
-    /// The revision of a slot; none when it is empty.
-    pub async fn revision(&self, slot: &Slot) -> Result<Option<u64>, RedisStoreError> {
-        Ok(redis::cmd("HGET").arg(slot.state()).arg("rev").query_async(&mut self.connection()).await?)
-    }
-
     /// Announces that a process begins at the slot's checkpoint.
     pub async fn put_starts(&self, slot: &Slot, starts: &Starts) -> Result<(), RedisStoreError> {
         let json = serde_json::to_vec(starts).map_err(malformed(slot.starts()))?;
@@ -253,30 +218,19 @@ impl RedisStore {
     pub async fn counters(&self, slot: &Slot, counters: &[Counter]) -> Result<Vec<i64>, RedisStoreError> {
         let mut pipe = redis::pipe();
         for counter in counters {
-            let (name, field) = call::counter(counter);
             match counter {
                 Counter::Day(_) | Counter::ProductRevenue(..) => pipe.cmd("HGET"),
                 Counter::ProductUnits(_) => pipe.cmd("ZSCORE"),
             };
-            pipe.arg(slot.counters(name)).arg(field);
+            pipe.arg(slot.counters(transaction::place(counter))).arg(transaction::field(counter));
         }
         let values: Vec<Option<i64>> = pipe.query_async(&mut self.connection()).await?;
         Ok(values.into_iter().map(Option::unwrap_or_default).collect())
     }
 
-    /// Writes a chunk if the slot's revision is still `step.from`.
-    pub async fn apply(&self, slot: &Slot, step: Step, cluster: &str, changes: &Changes) -> Result<Applied, RedisStoreError> {
-        let call = call::build(slot, step, cluster, self.log_changes, changes);
-        let answer = call.query_async::<Value>(&mut self.connection()).await;
-        let answer = match answer {
-            Err(error) if is_function_missing(&error) => {
-                tracing::info!("Redis does not have the function library (any more): loading it");
-                self.load_library().await?;
-                call.query_async::<Value>(&mut self.connection()).await
-            }
-            answer => answer,
-        }?;
-        Ok(if i64::from_redis_value(answer).map_err(RedisError::from)? == 1 { Applied::Written } else { Applied::Fenced })
+    /// Who writes a slot.
+    pub fn writer(&self, slot: Slot) -> SlotWriter {
+        SlotWriter::new(self.client.clone(), slot, self.log_changes)
     }
 
     fn connection(&self) -> ConnectionManager {
@@ -300,8 +254,4 @@ fn parked_stream(slot: &Slot, stream: &str, json: &[u8]) -> Result<(StreamId, Pa
 /// The error for JSON under a key that can't be read, or written.
 fn malformed(key: String) -> impl Fn(serde_json::Error) -> RedisStoreError {
     move |problem| RedisStoreError::Malformed { key: key.clone(), problem: problem.to_string() }
-}
-
-fn is_function_missing(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) && error.to_string().contains("Function not found")
 }

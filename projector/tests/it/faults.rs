@@ -9,7 +9,7 @@ use super::{
     world::{World, eventually, interleaved, order},
 };
 
-fn orders(count: u64) -> Vec<Vec<RecordedEvent>> {
+pub(super) fn orders(count: u64) -> Vec<Vec<RecordedEvent>> {
     (0..count).map(order).collect()
 }
 
@@ -155,11 +155,9 @@ fn a_redis_that_is_emptied_under_way_is_filled_again() {
     assert!(projector.metric("orderflow_projection_restarts_total") > 0);
 }
 
-/// As FLUSHALL on a Redis that is this test's alone: its keys at one blow, and the functions.
+/// As FLUSHALL on a Redis that is this test's alone: its keys at one blow.
 fn empty(world: &World) {
     let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
     let mut redis = world.redis();
     let _: () = redis::cmd("EVAL").arg(script).arg(0).arg(format!("{}:*", world.prefix)).query(&mut redis).unwrap();
-    // Another test's projector may load it again at this moment, or may have to: both are well.
-    let _: Result<(), _> = redis::cmd("FUNCTION").arg("DELETE").arg("orderflow_apply_4").query(&mut redis);
 }

@@ -19,3 +19,4 @@ mod streams;
 mod throttle;
 mod users;
 mod world;
+mod writer;

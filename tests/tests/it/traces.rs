@@ -158,7 +158,7 @@ fn batches(tree: &Tree, shop: &Shop) {
     let failed = [command, sent, processed].into_iter().find(|span| span.has_failed);
     assert!(failed.is_none() && command.attributes["orderflow.outcome"] == "accepted", "{failed:?} {command:?}");
     let call = tree.of_batch(&processed.links[0].1);
-    assert_eq!((&*call.name, &*call.attributes["db.system.name"]), ("FCALL", "redis"), "{call:?}");
+    assert_eq!((&*call.name, &*call.attributes["db.system.name"]), ("EXEC", "redis"), "{call:?}");
 }
 
 /// An operator changes what all instances of a service log.

@@ -94,7 +94,7 @@ impl<P: Projection> Worker<P> {
         let next = tokio::select! {
             next = given.recv(), if !is_flooded => next,
             () = self.patience.stop().cancelled() => return Err(Interrupted::Stopped),
-            () = tokio::time::sleep(IDLE_CHECK) => return match self.shared.store.revision(&self.slot).await {
+            () = tokio::time::sleep(IDLE_CHECK) => return match self.writer.revision().await {
                 Ok(rev) if rev != self.rev => Err(Interrupted::Fenced),
                 // A Redis that is down is met by the next chunk.
                 Ok(_) | Err(_) => Ok(true),

@@ -52,8 +52,8 @@ impl<P: Projection> Worker<P> {
 
     /// Writes changes if the slot is as this worker left it, and knows the slot at revision `to` then.
     pub(super) async fn put(&mut self, changes: &Changes, to: u64) -> Result<(), Interrupted> {
-        let (shared, step) = (&self.shared, Step { from: self.rev, to });
-        let writing = || shared.store.apply(&self.slot, step, &shared.cluster, changes);
+        let step = Step { from: self.rev, to };
+        let writing = || self.writer.apply(step, &self.shared.cluster, changes);
         match self.patience.until_done("redis", writing).await? {
             Applied::Written => {}
             Applied::Fenced => return Err(Interrupted::Fenced),

@@ -77,8 +77,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = 10, value_parser = clap::value_parser!(u64).range(6..=1800))]
     pub session_timeout: u64,
 
-    /// Events that are written to Redis in one call, at most.
-    #[arg(long, env, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    /// Events that are written to Redis in one transaction, at most.
+    #[arg(long, env, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub chunk_events: u16,
 
     /// Views kept in memory, for each partition.

@@ -22,6 +22,21 @@ pub(crate) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
     memory_mb(pid, |status| status.vmrss)
 }
 
+/// The same of a process that has nothing to do any more, once its allocator has given back what is free: as soon as a second
+/// changes it by less than one percent.
+pub(crate) async fn resident_mb_at_rest(pid: u32) -> anyhow::Result<f64> {
+    const LOOK: Duration = Duration::from_secs(1);
+    let mut before = resident_mb(pid)?;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = resident_mb(pid)?;
+        if now > before * 0.99 {
+            return Ok(now);
+        }
+        before = now;
+    }
+}
+
 /// The most resident memory that a process ever had, in MB (10⁶ bytes).
 pub(crate) fn peak_mb(pid: u32) -> anyhow::Result<f64> {
     memory_mb(pid, |status| status.vmhwm)

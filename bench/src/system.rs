@@ -90,6 +90,8 @@ impl System {
             ("REDIS_URL", &redis),
             ("REDIS_PREFIX", &self.name),
             ("GROUP_ID", &self.name),
+            // As in docker-compose.yml.
+            ("MIMALLOC_PURGE_DELAY", "10"),
         ];
         self.launch("projector", &[&settings, more].concat()).await
     }

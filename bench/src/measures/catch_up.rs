@@ -99,7 +99,7 @@ struct CaughtUp {
     redis: f64,
     /// The projector's memory at its most, in MB.
     peak: f64,
-    /// And when it was done.
+    /// And at rest.
     resident: f64,
 }
 
@@ -141,7 +141,7 @@ async fn catch_up(system: &System, made: &Made, repetition: usize) -> anyhow::Re
         projector: each(cpu::used(projector.pid()?)?.as_secs_f64()),
         redis: each(limits::redis_cpu(&system.redis).await? - before),
         peak: cpu::peak_mb(projector.pid()?)?,
-        resident: cpu::resident_mb(projector.pid()?)?,
+        resident: cpu::resident_mb_at_rest(projector.pid()?).await?,
     };
     projector.stop().await;
     Ok(caught_up)

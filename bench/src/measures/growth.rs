@@ -55,8 +55,7 @@ async fn filled(system: &System, events: u32) -> anyhow::Result<Running> {
          INSERT INTO orders.event_types (event_type) VALUES ('order.placed.v1') ON CONFLICT DO NOTHING;"
     );
     psql(&system.database.url, &fill)?;
-    psql(&system.database.url, "VACUUM (ANALYZE) orders.events")?;
-    psql(&system.database.url, "CHECKPOINT")?;
+    settle(&system.database.url, "orders.events")?;
     system.command_service(&[("RELAY_DELIVERY", "off")]).await
 }
 
@@ -70,6 +69,7 @@ pub(crate) async fn stream(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let (shallow, deep) = all.split_at(STREAMS);
     deepen(&service, shallow, 10).await?;
     deepen(&service, deep, 10_000).await?;
+    settle(&system.database.url, "products.events")?;
     let token = token()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.repetitions {
@@ -87,6 +87,12 @@ pub(crate) async fn stream(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
         .goal(GOAL)
         .note("The shallow streams grow to some hundred events during the run; a snapshot is kept every 100 events."),
     ])
+}
+
+/// What Postgres would do in the background after many writes, and into what is measured.
+fn settle(url: &str, table: &str) -> anyhow::Result<()> {
+    psql(url, &format!("VACUUM (ANALYZE) {table}"))?;
+    psql(url, "CHECKPOINT")
 }
 
 /// Adds events to each product until it has so many.

@@ -50,7 +50,7 @@ struct Watching {
 }
 
 impl SlotWriter {
-    /// Connects when it first writes.
+    /// Connects when it is first asked.
     pub(super) fn new(client: Client, slot: Slot, log_changes: NonZeroUsize) -> Self {
         Self { client, slot, log_changes, watching: Mutex::default() }
     }

@@ -69,6 +69,11 @@ impl<P: Projection> Worker<P> {
                 self.aim(source, checkpoint, high).await?;
             }
         }
+        if state.checkpoint.is_none() {
+            // Once more, as the slot has a revision now: had Redis been emptied since the pointers were put there, nobody
+            // would have been fenced, and nobody would put them there again.
+            self.check_generation(true).await?;
+        }
         self.offset = offset;
         self.status.moved(offset, self.progress.1);
         self.count_parked();

@@ -30,6 +30,15 @@ pub(crate) fn slow_first() -> Option<Duration> {
     None
 }
 
+/// How long a worker whose slot is empty waits once the pointers are there: `projector::slow-begin=return(MILLISECONDS)`.
+pub(crate) fn slow_begin() -> Option<Duration> {
+    fail::fail_point!("projector::slow-begin", |millis| {
+        tracing::info!("held up before the slot is begun");
+        Some(Duration::from_millis(millis?.parse().ok()?))
+    });
+    None
+}
+
 /// Ends as `kill -9` does.
 #[cfg(feature = "failpoints")]
 fn die() {

@@ -6,7 +6,8 @@ use super::{
     history::CommandService,
     oracle::{assert_equals_fold, expected, found},
     process::Projector,
-    world::{World, eventually, interleaved, order},
+    rebuild::pointers,
+    world::{PARTITIONS, World, eventually, generation, interleaved, order},
 };
 
 pub(super) fn orders(count: u64) -> Vec<Vec<RecordedEvent>> {
@@ -128,6 +129,24 @@ fn two_projectors_at_once_corrupt_nothing() {
     let fenced = |projector: &Projector| projector.metric("orderflow_projection_restarts_total");
     eventually("someone was fenced", || fenced(&first) + fenced(&second) > 0);
     drop((first, second));
+    assert_equals_fold(&world, events.len(), &events);
+}
+
+/// Nobody is fenced then: the slots were empty before, and are.
+#[test]
+fn a_redis_that_is_emptied_before_the_first_slot_is_begun_has_pointers_afterwards() {
+    let world = World::new();
+    let settings = [("FAILPOINTS", "projector::slow-begin=return(3000)")];
+    let projector = Projector::start_with(&world, &settings);
+    let workers = Context::ALL.len() * usize::try_from(PARTITIONS).unwrap();
+    eventually("every worker is held up", || projector.log().matches("held up").count() == workers);
+    let emptied: usize = redis::cmd("DEL").arg(world.keys()).query(&mut world.redis()).unwrap();
+    assert!(emptied > 0, "the pointers were there");
+    let states = || world.keys().iter().filter(|key| key.ends_with(":state")).count();
+    assert_eq!(states(), 0, "it was in time");
+    eventually("every slot is begun, and the pointers are there", || states() == workers && pointers(&world).has(generation()));
+    let events = order(1);
+    world.write(Context::Orders, &events);
     assert_equals_fold(&world, events.len(), &events);
 }
 

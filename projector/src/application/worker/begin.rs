@@ -8,6 +8,7 @@ use read_model::{Filling, Origin};
 use super::{Interrupted, Worker};
 use crate::{
     application::changes::{Changes, Fill},
+    failpoints,
     inbound::source::Source,
     outbound::redis::{Checkpoint, Goal, SlotState},
     projections::Projection,
@@ -38,6 +39,9 @@ impl<P: Projection> Worker<P> {
             )));
         }
         let origin = self.check_generation(state.checkpoint.is_none()).await?;
+        if let Some(delay) = failpoints::slow_begin() {
+            tokio::time::sleep(delay).await;
+        }
         let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
         let checkpoint = state.checkpoint.as_ref();
         let filling = self.to_fill(checkpoint, origin, (low, high)).await?;

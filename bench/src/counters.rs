@@ -24,7 +24,7 @@ pub(crate) struct Counter {
 /// Waits until a command service publishes orders. It is ready before: its relays take their groups over one after the other.
 pub(crate) async fn publishing(service: &Running) -> anyhow::Result<()> {
     /// The relay groups of a context, unless it is said otherwise.
-    const GROUPS: u64 = 2;
+    const GROUPS: u64 = 1;
     const BOUND: Duration = Duration::from_secs(60);
     Counter::of(service, "orderflow_relay_owned", "context=\"orders\"").rise(GROUPS, BOUND).await?;
     Ok(())

@@ -78,9 +78,10 @@ pub struct Config {
     /// Lanes of each store, fixed when it is made.
     #[arg(long, env, default_value_t = 16)]
     pub lanes: u16,
-    /// Groups of lanes, each with a producer of its own; fixed when the store is made.
-    #[arg(long, env, default_value_t = 2)]
-    pub relay_groups: u16,
+    /// Groups of lanes, each with a relay of its own; fixed when the store is made: unless it is said, as each store was
+    /// made, and 1 for a new one.
+    #[arg(long, env)]
+    pub relay_groups: Option<u16>,
     /// How events are published.
     #[arg(long, env, value_enum, default_value_t = RelayDelivery::ExactlyOnce)]
     pub relay_delivery: RelayDelivery,
@@ -162,7 +163,7 @@ impl Config {
     /// What is fixed for a store's life.
     pub fn store_settings(&self) -> Result<StoreSettings, ConfigError> {
         let lanes = Lanes::new(self.lanes).ok_or_else(|| ConfigError::new("LANES", format!("must be 1 to {}", Lanes::MAX)))?;
-        if !(1..=MAX_RELAY_GROUPS.min(self.lanes)).contains(&self.relay_groups) {
+        if self.relay_groups.is_some_and(|groups| !(1..=MAX_RELAY_GROUPS.min(self.lanes)).contains(&groups)) {
             let problem = format!("must be 1 to {MAX_RELAY_GROUPS}, and not more than LANES");
             return Err(ConfigError::new("RELAY_GROUPS", problem));
         }

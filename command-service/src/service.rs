@@ -42,18 +42,14 @@ pub struct Service {
     stop_background: CancellationToken,
 }
 
-/// Opens the stores, migrating them, and makes sure of the topics: all at once.
+/// Opens the stores, migrating them, and makes sure of the topics, some of which have a partition for each relay group.
 pub async fn open(config: &Config) -> anyhow::Result<Stores> {
-    let (stores, ()) = tokio::try_join!(open_stores(config), ensure_topics(config))?;
-    Ok(stores)
-}
-
-async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
-    if config.relay_delivery.delivery().is_none() {
-        return Ok(());
+    let stores = open_stores(config).await?;
+    if config.relay_delivery.delivery().is_some() {
+        let contexts: Vec<_> = stores.all().map(|store| (store.context(), store.relay_groups())).collect();
+        topics::ensure(&config.kafka(), &contexts).await.context("checking the topics")?;
     }
-    let contexts: Vec<_> = config.contexts().collect();
-    topics::ensure(&config.kafka(), &contexts, config.relay_groups).await.context("checking the topics")
+    Ok(stores)
 }
 
 async fn open_stores(config: &Config) -> anyhow::Result<Stores> {

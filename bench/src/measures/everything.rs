@@ -8,7 +8,12 @@ use system_tests::wait::until;
 use tokio::time::Instant;
 
 use super::commands::{Orders, rates};
-use crate::{counters::Counter, measure::Measure, scale::Scale, system::System};
+use crate::{
+    counters::{Counter, publishing},
+    measure::Measure,
+    scale::Scale,
+    system::System,
+};
 
 /// How long the projector may take for what one repetition stored.
 const DRAINED: Duration = Duration::from_secs(120);
@@ -19,6 +24,7 @@ pub(crate) async fn all_on(scale: &Scale) -> anyhow::Result<Vec<Measure>> {
     let service = system.command_service(&[]).await?;
     let projector = system.projector(&service.url(), &[]).await?;
     let _query_service = system.query_service().await?;
+    publishing(&service).await?;
     let applied = Counter::of(&projector, "orderflow_projection_events_total", "context=\"orders\"");
     let orders = Orders::new(&service).await?;
     let mut postgres = PgConnection::connect(&system.database.url).await?;

@@ -60,8 +60,9 @@ impl RelayHealth for Reported {
 
 impl Relays {
     pub(super) fn prepare(config: &Config, stores: &Stores, health: &Health) -> Result<Self, ConfigError> {
-        let (delivery, groups) = (config.relay_delivery.delivery(), config.relay_groups);
+        let delivery = config.relay_delivery.delivery();
         let prepare = |store: &PostgresStore| {
+            let groups = store.relay_groups();
             let checks = (0..if delivery.is_some() { groups } else { 0 }).map(|group| {
                 let name: &'static str = Box::leak(format!("relay-{}-{group}", store.context()).into_boxed_str());
                 let check = health.state(name);

@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use crate::harness::{Database, Launch, kafka::Topics, staff};
+use crate::harness::{Database, Launch, eventually, kafka::Topics, staff};
 
 /// Nobody listens there.
 const NOWHERE: &str = "postgres://x@127.0.0.1:1/x";
@@ -61,10 +61,26 @@ async fn a_store_is_not_opened_with_other_settings_than_it_was_made_with() {
     let database = Database::create().await;
     Launch::new(&database.url).start().await.stop().await;
     let said = refused(Launch::new(&database.url).env("LANES", "8")).await;
-    assert!(said.contains("16 lanes") && said.contains('8'), "{said}");
+    assert!(said.contains("LANES=16") && said.contains("says 8"), "{said}");
     let said = refused(Launch::new(&database.url).env("RELAY_GROUPS", "3")).await;
-    assert!(said.contains("2 relay groups") && said.contains('3'), "{said}");
+    assert!(said.contains("RELAY_GROUPS=2") && said.contains("says 3"), "{said}");
     Launch::new(&database.url).start().await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_keeps_the_relay_groups_that_it_was_made_with() {
+    for (made_with, groups) in [(Some("3"), 3), (None, 1)] {
+        let (database, topics) = (Database::create().await, Topics::new().await);
+        let launch = || Launch::new(&database.url).without("RELAY_GROUPS").env("COMMAND_CONTEXTS", "products");
+        made_with.map_or_else(launch, |made_with| launch().env("RELAY_GROUPS", made_with)).start().await.stop().await;
+        let instance = launch().publishing(&topics).start().await;
+        eventually("each group is owned, which takes a partition for its cursor", async || {
+            let ready = instance.get("/ready", "").await.body;
+            assert_eq!(ready.matches("relay-products-").count(), groups, "{ready}");
+            !ready.contains("starting")
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

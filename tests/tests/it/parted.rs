@@ -15,8 +15,8 @@ use system_tests::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// So many orders fall into every lane and every partition.
 const ORDERS: usize = 16;
-/// Two groups of each of four contexts.
-pub(crate) const RELAYS: f64 = 8.0;
+/// One group of each of four contexts.
+pub(crate) const RELAYS: f64 = 4.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_service_that_is_cut_off_did_others_do() {

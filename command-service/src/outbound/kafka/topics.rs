@@ -65,11 +65,11 @@ const CURSORS: &[(&str, &str)] = &[
     ("delete.retention.ms", "60000"),
 ];
 
-/// Makes the topics that are missing and checks the others. Returns the cluster's id if Kafka tells it.
-pub async fn ensure(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> Result<(), TopicError> {
+/// Makes the topics of contexts with so many relay groups each, where they are missing, and checks the others.
+pub async fn ensure(settings: &KafkaSettings, contexts: &[(Context, u16)]) -> Result<(), TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.client().create()?;
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
-    let wanted = wanted(settings, contexts, relay_groups);
+    let wanted = wanted(settings, contexts);
     let new = wanted.iter().map(|topic| {
         let replication = TopicReplication::Fixed(settings.replication);
         topic
@@ -97,14 +97,14 @@ pub async fn ensure(settings: &KafkaSettings, contexts: &[Context], relay_groups
     Ok(())
 }
 
-fn wanted(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> Vec<Wanted> {
+fn wanted(settings: &KafkaSettings, contexts: &[(Context, u16)]) -> Vec<Wanted> {
     let mut wanted = vec![Wanted {
         name: topics::dead_letters(&settings.prefix),
         partitions: settings.partitions,
         cleanup: "delete",
         settings: FOR_EVER,
     }];
-    for context in contexts {
+    for (context, relay_groups) in contexts {
         wanted.push(Wanted {
             name: topics::events(&settings.prefix, *context),
             partitions: settings.partitions,
@@ -113,7 +113,7 @@ fn wanted(settings: &KafkaSettings, contexts: &[Context], relay_groups: u16) -> 
         });
         wanted.push(Wanted {
             name: topics::relay_cursors(&settings.prefix, *context),
-            partitions: i32::from(relay_groups),
+            partitions: i32::from(*relay_groups),
             cleanup: "compact",
             settings: CURSORS,
         });

@@ -44,19 +44,17 @@ pub enum StoreError {
     },
     /// The store was made with other settings.
     #[error(
-        "the store of context {context} has {lanes} lanes and {relay_groups} relay groups, fixed for its life; the configuration says {asked_lanes} and {asked_relay_groups}"
+        "the store of context {context} was made with {setting}={made}, which is fixed for its life; the configuration says {asked}"
     )]
     Settings {
         /// The context.
         context: Context,
+        /// Which setting.
+        setting: &'static str,
         /// What it has.
-        lanes: u16,
-        /// What it has.
-        relay_groups: u16,
+        made: u16,
         /// What was asked for.
-        asked_lanes: u16,
-        /// What was asked for.
-        asked_relay_groups: u16,
+        asked: u16,
     },
     /// The store holds events that this build can't read.
     #[error("context {context} holds events of types that this build can't read: {}; run a build that knows them", .types.join(", "))]
@@ -73,8 +71,15 @@ pub enum StoreError {
 pub struct StoreSettings {
     /// The number of lanes.
     pub lanes: Lanes,
-    /// The number of relay groups that share them.
-    pub relay_groups: u16,
+    /// The number of relay groups that share them. Without one a store keeps what it was made with, and a new one gets
+    /// [`Self::RELAY_GROUPS`].
+    pub relay_groups: Option<u16>,
+}
+
+impl StoreSettings {
+    /// The relay groups of a new store. A second one publishes no more events, and costs: every transaction of either
+    /// writes to nearly all partitions.
+    pub const RELAY_GROUPS: u16 = 1;
 }
 
 /// One context's event store.
@@ -84,7 +89,8 @@ pub struct PostgresStore {
     pool: PgPool,
     relay_pool: PgPool,
     options: PgConnectOptions,
-    settings: StoreSettings,
+    lanes: Lanes,
+    relay_groups: u16,
     store_id: Uuid,
 }
 
@@ -95,7 +101,7 @@ impl PostgresStore {
             .map_err(|source| StoreError::Url { context, source })?
             .options([("search_path", context.name())])
             .disable_statement_logging();
-        let store_id = prepare(context, &options, settings, readable_types).await?;
+        let (store_id, relay_groups) = prepare(context, &options, settings, readable_types).await?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(ACQUIRE)
@@ -103,11 +109,11 @@ impl PostgresStore {
             .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-reader")));
         let relay_pool = PgPoolOptions::new()
             // One for each group, one that listens, two for what looks at the heads, two for writers.
-            .max_connections(u32::from(settings.relay_groups) + 5)
+            .max_connections(u32::from(relay_groups) + 5)
             .acquire_timeout(ACQUIRE_RELAY)
             .idle_timeout(POOL_IDLE)
             .connect_lazy_with(options.clone().application_name(&format!("orderflow-{context}-relay")));
-        Ok(Self { context, pool, relay_pool, options, settings, store_id })
+        Ok(Self { context, pool, relay_pool, options, lanes: settings.lanes, relay_groups, store_id })
     }
 
     /// The context.
@@ -119,13 +125,13 @@ impl PostgresStore {
     /// The number of lanes.
     #[must_use]
     pub fn lanes(&self) -> Lanes {
-        self.settings.lanes
+        self.lanes
     }
 
     /// The number of relay groups.
     #[must_use]
     pub fn relay_groups(&self) -> u16 {
-        self.settings.relay_groups
+        self.relay_groups
     }
 
     /// The store's own id, made with it.
@@ -154,24 +160,25 @@ impl PostgresStore {
     }
 }
 
-/// Makes what is missing and checks what there is, on one connection that may take its time.
+/// Makes what is missing and checks what there is, on one connection that may take its time. Gives the store's id and its
+/// relay groups.
 async fn prepare(
     context: Context,
     options: &PgConnectOptions,
     settings: StoreSettings,
     readable_types: &[&str],
-) -> Result<Uuid, StoreError> {
+) -> Result<(Uuid, u16), StoreError> {
     // What exists already is no news.
     let quiet = [("client_min_messages", "warning")];
     let options = options.clone().application_name(&format!("orderflow-{context}-start")).options(quiet);
     let mut connection = PgConnection::connect_with(&options).await.map_err(PostgresError::from)?;
     make_schema(context, &mut connection).await?;
     sqlx::migrate!().run(&mut connection).await.map_err(|source| StoreError::Migration { context, source })?;
-    let store_id = check_settings(context, &mut connection, settings).await?;
+    let made = check_settings(context, &mut connection, settings).await?;
     check_types(context, &mut connection, readable_types).await?;
     idempotency::maintain(&mut connection, Utc::now().date_naive()).await?;
     connection.close().await.map_err(PostgresError::from)?;
-    Ok(store_id)
+    Ok(made)
 }
 
 async fn make_schema(context: Context, connection: &mut PgConnection) -> Result<(), PostgresError> {
@@ -183,14 +190,17 @@ async fn make_schema(context: Context, connection: &mut PgConnection) -> Result<
     Ok(())
 }
 
-async fn check_settings(context: Context, connection: &mut PgConnection, asked: StoreSettings) -> Result<Uuid, StoreError> {
-    let asked_groups = i16::try_from(asked.relay_groups).unwrap_or(i16::MAX);
-    let asked_lanes = i16::try_from(asked.lanes.count()).unwrap_or(i16::MAX);
+async fn check_settings(
+    context: Context,
+    connection: &mut PgConnection,
+    asked: StoreSettings,
+) -> Result<(Uuid, u16), StoreError> {
+    let new_groups = asked.relay_groups.unwrap_or(StoreSettings::RELAY_GROUPS);
     sqlx::query!(
         "INSERT INTO store (store_id, lanes, relay_groups) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         Uuid::now_v7(),
-        asked_lanes,
-        asked_groups,
+        i16::try_from(asked.lanes.count()).unwrap_or(i16::MAX),
+        i16::try_from(new_groups).unwrap_or(i16::MAX),
     )
     .execute(&mut *connection)
     .await
@@ -199,16 +209,15 @@ async fn check_settings(context: Context, connection: &mut PgConnection, asked: 
         .fetch_one(connection)
         .await
         .map_err(PostgresError::from)?;
-    if (store.lanes, store.relay_groups) == (asked_lanes, asked_groups) {
-        return Ok(store.store_id);
+    let lanes = u16::try_from(store.lanes).unwrap_or_default();
+    let relay_groups = u16::try_from(store.relay_groups).unwrap_or_default();
+    let asked_groups = asked.relay_groups.unwrap_or(relay_groups);
+    for (setting, made, asked) in [("LANES", lanes, asked.lanes.count()), ("RELAY_GROUPS", relay_groups, asked_groups)] {
+        if made != asked {
+            return Err(StoreError::Settings { context, setting, made, asked });
+        }
     }
-    Err(StoreError::Settings {
-        context,
-        lanes: u16::try_from(store.lanes).unwrap_or_default(),
-        relay_groups: u16::try_from(store.relay_groups).unwrap_or_default(),
-        asked_lanes: asked.lanes.count(),
-        asked_relay_groups: asked.relay_groups,
-    })
+    Ok((store.store_id, relay_groups))
 }
 
 async fn check_types(context: Context, connection: &mut PgConnection, readable: &[&str]) -> Result<(), StoreError> {

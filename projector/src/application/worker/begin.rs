@@ -38,8 +38,9 @@ impl<P: Projection> Worker<P> {
                 checkpoint.cluster, shared.cluster
             )));
         }
-        let origin = self.check_generation(state.checkpoint.is_none()).await?;
-        if let Some(delay) = failpoints::slow_begin() {
+        let is_empty = state.checkpoint.is_none();
+        let origin = if is_empty { self.check_generation().await? } else { Origin::default() };
+        if is_empty && let Some(delay) = failpoints::slow_begin() {
             tokio::time::sleep(delay).await;
         }
         let (low, high) = self.patience.until_done("kafka", || source.watermarks()).await?;
@@ -73,10 +74,10 @@ impl<P: Projection> Worker<P> {
                 self.aim(source, checkpoint, high).await?;
             }
         }
-        if state.checkpoint.is_none() {
+        if is_empty {
             // Once more, as the slot has a revision now: had Redis been emptied since the pointers were put there, nobody
             // would have been fenced, and nobody would put them there again.
-            self.check_generation(true).await?;
+            self.check_generation().await?;
         }
         self.offset = offset;
         self.status.moved(offset, self.progress.1);
@@ -158,10 +159,7 @@ impl<P: Projection> Worker<P> {
 
     /// Where the slot was emptied, the pointers may have been too, or the generation was given up. Tells where an empty one
     /// begins.
-    async fn check_generation(&self, is_empty: bool) -> Result<Origin, Interrupted> {
-        if !is_empty {
-            return Ok(Origin::default());
-        }
+    async fn check_generation(&self) -> Result<Origin, Interrupted> {
         let (store, ours) = (&self.shared.store, self.generation);
         if self.aside_of.is_none() {
             self.patience.until_done("redis", || store.generation(self.context, ours)).await?;

@@ -78,8 +78,8 @@ pub struct Config {
     /// Lanes of each store, fixed when it is made.
     #[arg(long, env, default_value_t = 16)]
     pub lanes: u16,
-    /// Groups of lanes, each with a relay of its own; fixed when the store is made: unless it is said, as each store was
-    /// made, and 1 for a new one.
+    /// Groups of lanes, each with a relay of its own, fixed when a store is made: without it a store keeps what it has, and a
+    /// new one gets 1.
     #[arg(long, env)]
     pub relay_groups: Option<u16>,
     /// How events are published.

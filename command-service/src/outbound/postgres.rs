@@ -21,7 +21,7 @@ pub enum PostgresError {
     /// A deadlock, a lock timeout, a serialization failure: the statement had no effect and may be tried again.
     #[error("the statement met a conflict: {0}")]
     Conflict(#[source] sqlx::Error),
-    /// A unique constraint, which the checks before should have met.
+    /// A unique constraint, and nothing that is stored explains it: what the statement was decided on is wrong.
     #[error("a unique constraint fired: {0}")]
     Unique(#[source] sqlx::Error),
     /// Anything else: a defect.

@@ -155,6 +155,44 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_lost_the_last_commits_leaves_no_gap() {
+    let database = Database::create().await;
+    let shop = Launch::new(&database.url).start().await;
+    shop.post("/v1/products", &staff(), &product_body(id(1), "A")).await;
+    for _ in 0..3 {
+        assert_eq!(shop.post(ADJUST, &staff(), &received(1)).await.status, 200);
+    }
+    let pool = database.pool("products").await;
+    sqlx::query("DELETE FROM events WHERE version > 2").execute(&pool).await.unwrap();
+    pool.close().await;
+    // The process remembers version 4.
+    let after = shop.post(ADJUST, &staff(), &received(10)).await;
+    assert_eq!((after.status, after.json()["version"].as_u64()), (200, Some(3)));
+    assert_eq!(store::checked_events(&database, "products").await.len(), 3);
+    let state = shop.get(&format!("/v1/products/{}/state", id(1)), &staff()).await.json();
+    assert_eq!(state["state"]["stock"]["on_hand"], 11, "{state}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_an_index_disproves_is_forgotten() {
+    let database = Database::create().await;
+    let shop = Launch::new(&database.url).start().await;
+    shop.post("/v1/products", &staff(), &product_body(id(1), "A")).await;
+    assert_eq!(shop.post(ADJUST, &staff(), &received(1)).await.status, 200);
+    // Someone wrote past append(), into a lane that nobody looks at.
+    let pool = database.pool("products").await;
+    let alien = "INSERT INTO events SELECT seq, 3, occurred_at, recorded_at, stream_id, gen_random_uuid(), correlation_id, causation_id, \
+                 999, event_type, traceparent, data FROM events WHERE version = 2";
+    sqlx::query(alien).execute(&pool).await.unwrap();
+    pool.close().await;
+    assert_eq!(shop.post(ADJUST, &staff(), &received(10)).await.status, 500);
+    let after = shop.post(ADJUST, &staff(), &received(10)).await;
+    assert_eq!((after.status, after.json()["version"].as_u64()), (200, Some(4)));
+    let state = shop.get(&format!("/v1/products/{}/state", id(1)), &staff()).await.json();
+    assert_eq!(state["state"]["stock"]["on_hand"], 12, "{state}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_has_stored_what_it_acknowledged() {
     let database = Database::create().await;
     let mut shop = Launch::new(&database.url).start().await;

@@ -160,3 +160,56 @@ async fn keys_expire_after_a_day_and_their_partitions_are_dropped() {
     assert_eq!(left, 0);
     pool.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn yesterdays_keys_count_until_a_day_has_passed() {
+    let database = Database::create().await;
+    let shop = Launch::new(&database.url).start().await;
+    let adjust = json!({ "delta": 1, "reason": "received" });
+    shop.post("/v1/products", &staff(), &product_body(id(1), "A")).await;
+    let path = format!("/v1/products/{}/stock-adjustments", id(1));
+    let first = shop.post_once(&path, &staff(), "young", &adjust).await;
+    assert_eq!((first.status, shop.post_once(&path, &staff(), "old", &adjust).await.status), (200, 200));
+    // As if midnight had passed since.
+    let pool = database.pool("products").await;
+    for statement in [
+        "DO $$ BEGIN EXECUTE format('CREATE TABLE idempotency_%s PARTITION OF idempotency FOR VALUES FROM (%L) TO (%L)', \
+         to_char(now() AT TIME ZONE 'UTC' - interval '1 day', 'YYYYMMDD'), (now() AT TIME ZONE 'UTC')::date - 1, \
+         (now() AT TIME ZONE 'UTC')::date); END $$",
+        "UPDATE idempotency SET created_on = created_on - 1, created_at = created_at - interval '23 hours 50 minutes'",
+        "UPDATE idempotency SET created_at = created_at - interval '11 minutes' WHERE version = 3",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let again = shop.post_once(&path, &staff(), "young", &adjust).await;
+    assert_eq!((again.replayed(), &again.body), (true, &first.body));
+    let anew = shop.post_once(&path, &staff(), "old", &adjust).await;
+    assert_eq!((anew.replayed(), anew.json()["version"].as_u64()), (false, Some(4)));
+    assert_eq!(store::checked_events(&database, "products").await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_meets_what_is_stored_leaves_nothing_of_its_first_try() {
+    let database = Database::create().await;
+    let instances = pair(&database).await;
+    let line = |number: u128, key: &str| json!({ "command": "create-product", "key": key, "data": product_body(id(number), &number.to_string()) });
+    // The other process knows neither the products nor the keys.
+    let made = instances[0].commands(&staff(), &[line(1, "a"), line(2, "b")]).await;
+    assert!(made.iter().all(|answer| answer["status"] == 201), "{made:?}");
+    let mut lines: Vec<_> = (10..20).map(|number| line(number, &number.to_string())).collect();
+    lines.insert(3, line(1, "c"));
+    lines.insert(6, line(30, "b"));
+    lines.insert(9, line(2, "b"));
+    let answers = instances[1].commands(&staff(), &lines).await;
+    assert_eq!((&answers[3]["status"], &answers[6]["status"]), (&json!(409), &json!(422)), "{answers:?}");
+    assert_eq!((&answers[9]["status"], &answers[9]["replayed"]), (&json!(201), &json!(true)), "{answers:?}");
+    let stored = store::checked_events(&database, "products").await;
+    assert_eq!(stored.len(), 12);
+    let pool = database.pool("products").await;
+    let unmatched = "SELECT count(*) FILTER (WHERE e.stream_id IS NULL), count(*) FROM idempotency i \
+                     LEFT JOIN events e ON (e.stream_id, e.version, e.lane, e.seq) = (i.stream_id, i.version, i.lane, i.seq)";
+    let counts: (i64, i64) = sqlx::query_as(unmatched).fetch_one(&pool).await.unwrap();
+    assert_eq!(counts, (0, 12), "answers without their event, and answers");
+    pool.close().await;
+}

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::PostgresError;
 use crate::{application::lane::Lane, domain::ClaimKind};
 
-/// A batch, as columns: what `append()` in `migrations/0001_event_store.sql` takes.
+/// A batch, as columns: what `append()` in `migrations/0002_append_by_unique_indexes.sql` takes.
 #[derive(Debug, Default)]
 pub struct Append {
     /// Advisory locks to take, sorted and without repeats.

@@ -173,6 +173,8 @@ async fn an_emptied_redis_is_a_reset_and_the_streams_go_on() {
         };
         futures::join!(told(&mut changes), told(&mut of_order), flush);
     }
+    // What fills the slots again is not told: a client that starts anew reads, and reads wait for it.
+    until("the read models are filled", PATIENCE, async || is_filled(&client).await.then_some(())).await;
     // What was written before is for the client to read anew; what is written from now on is told.
     // A log in which nothing had grown meanwhile is found broken later, and that is another reset.
     loop {
@@ -193,4 +195,14 @@ async fn an_emptied_redis_is_a_reset_and_the_streams_go_on() {
     let versions = versions_of(&of_order);
     assert!(versions.is_sorted(), "never an older one after a newer: {versions:?}");
     until("both models agree", PATIENCE, async || (client.read("/v1/orders").await.ok()?.0 == 200).then_some(())).await;
+}
+
+/// Whether lists are answered, which they are when all partitions of their context are whole.
+async fn is_filled(client: &Client) -> bool {
+    for list in ["/v1/orders", "/v1/products", "/v1/users?email=nobody@example.org"] {
+        if !client.read(list).await.is_ok_and(|(status, ..)| status < 300) {
+            return false;
+        }
+    }
+    true
 }

@@ -28,7 +28,8 @@ async fn a_projector_killed_between_its_steps_neither_loses_nor_doubles() {
         assert!(!ended.success(), "{failpoint}: {ended}");
         stack.projectors[victim].set("FAILPOINTS", "");
         stack.projectors[victim].spawn();
-        load.accepts(50).await;
+        // Enough for every partition to get on: an event at which three processes died would be taken for their cause.
+        load.accepts(200).await;
     }
     load.finish().await;
     Oracle::of(&stack).verify().await;

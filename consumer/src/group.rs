@@ -93,6 +93,11 @@ impl ConsumerContext for GroupContext {
     }
 }
 
+fn subscribe<C: Consumer<GroupContext>>(consumer: &C, contexts: &HashMap<String, Context>) -> KafkaResult<()> {
+    let topics: Vec<&str> = contexts.keys().map(String::as_str).collect();
+    consumer.subscribe(&topics)
+}
+
 fn give_up<C: Consumer<GroupContext>>(consumer: &C, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
@@ -120,6 +125,8 @@ struct Group<H> {
     status: Status,
     batch: usize,
     workers: HashMap<(String, i32), Running>,
+    /// Whether the group has to be rebalanced once this process has what it is given first.
+    rejoins: bool,
 }
 
 struct Running {
@@ -135,11 +142,11 @@ impl<H: Handler> Group<H> {
             GroupContext { events: sender, closing: AtomicBool::new(false), status: status.clone(), contexts: contexts.clone() };
         let consumer: StreamConsumer<GroupContext> = settings.client().create_with_context(callbacks)?;
         contexts.values().for_each(|context| metrics::begin(*context));
-        let topics: Vec<&str> = contexts.keys().map(String::as_str).collect();
-        consumer.subscribe(&topics)?;
+        subscribe(&consumer, &contexts)?;
         let consumer = Arc::new(consumer);
         let (name, batch) = (settings.group_id.into(), settings.batch.max(1));
-        Ok(Self { name, consumer, events, contexts, handler, status, batch, workers: HashMap::new() })
+        let rejoins = settings.instance_id.is_some();
+        Ok(Self { name, consumer, events, contexts, handler, status, batch, workers: HashMap::new(), rejoins })
     }
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<(), Error> {
@@ -184,6 +191,13 @@ impl<H: Handler> Group<H> {
                 status: self.status.add(context, partition),
                 stop: CancellationToken::new(),
             });
+        }
+        if std::mem::take(&mut self.rejoins) {
+            // A cooperative rebalance ends with a second round, in which those who gave up partitions join again and others get
+            // them. A static member that comes back gets what it has without any round, and can't know whether its predecessor
+            // died between the two: nobody would have what that gave up. So it asks for a round, which moves nothing when
+            // nothing is amiss: librdkafka joins again to apply a subscription that comes in the middle of an assignment.
+            subscribe(&*self.consumer, &self.contexts)?;
         }
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&assigned)?,

@@ -39,6 +39,11 @@ pub(crate) fn slow_begin() -> Option<Duration> {
     None
 }
 
+/// The process has given partitions up, and the group waits for it to join again so that others get them.
+pub(crate) fn after_revoke() {
+    fail::fail_point!("projector::after-revoke", |_| die());
+}
+
 /// Ends as `kill -9` does.
 #[cfg(feature = "failpoints")]
 fn die() {

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use rdkafka::consumer::Consumer;
+
 use crate::world::{Failure, Notes, PARTITIONS, World, confirmed, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +45,22 @@ async fn nothing_is_lost_while_members_come_and_go() {
         eventually("all is handled", || notes.versions(partition).into_iter().collect::<BTreeSet<_>>() == all).await;
     }
     member.end().await;
+    world.end().await;
+}
+
+/// The one who dies has been told to give up what the other is to have, and the group waits for it to say that it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_member_died_giving_up_is_given_to_somebody() {
+    let (world, notes) = (World::new().await, Arc::new(Notes::default()));
+    let dying = world.dying("a");
+    eventually("it has all partitions", || dying.context().assigned() == PARTITIONS.unsigned_abs() as usize).await;
+    let other = world.static_member("b", &notes);
+    eventually("it is told to give up some, and dies", || dying.context().is_dead()).await;
+    let restarted = world.static_member("a", &notes);
+    world.write((0..PARTITIONS).map(|partition| confirmed(partition, 1)));
+    eventually("every partition is read by somebody", || (0..PARTITIONS).all(|partition| notes.versions(partition) == [1])).await;
+    other.end().await;
+    restarted.end().await;
     world.end().await;
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,12 +13,13 @@ use chrono::Utc;
 use consumer::{Error, Handler, Position, Received, Settings, Status};
 use events::{Context, DecodeError, DomainEvent, Envelope, EventId, OrderEvent, orders::OrderConfirmed, topics};
 use rdkafka::{
-    ClientConfig, TopicPartitionList,
+    ClientConfig, ClientContext, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
+    types::RDKafkaRespErr,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -97,11 +98,20 @@ impl World {
 
     /// A member of the test's group, that gives its records to `handler`.
     pub(crate) fn member(&self, handler: &Arc<Notes>) -> Member {
+        self.begin(None, handler)
+    }
+
+    /// A static member of it.
+    pub(crate) fn static_member(&self, instance: &str, handler: &Arc<Notes>) -> Member {
+        self.begin(Some(instance.to_owned()), handler)
+    }
+
+    fn begin(&self, instance_id: Option<String>, handler: &Arc<Notes>) -> Member {
         let settings = Settings {
             brokers: self.brokers.clone(),
             client_id: "consumer-it".to_owned(),
             group_id: self.prefix.clone(),
-            instance_id: None,
+            instance_id,
             session_timeout: Duration::from_secs(10),
             topic_prefix: self.prefix.clone(),
             contexts: vec![Context::Orders],
@@ -110,6 +120,28 @@ impl World {
         let (stop, status) = (CancellationToken::new(), Status::default());
         let running = tokio::spawn(consumer::run(settings, Arc::clone(handler), stop.clone(), status.clone()));
         Member { stop, status, running }
+    }
+
+    /// A static member that takes what it is given, and dies when it is to give something up: it never answers that.
+    pub(crate) fn dying(&self, instance: &str) -> Arc<BaseConsumer<Dying>> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", &self.prefix)
+            .set("group.instance.id", instance)
+            .set("session.timeout.ms", "60000")
+            .set("partition.assignment.strategy", "cooperative-sticky");
+        let member: Arc<BaseConsumer<Dying>> = Arc::new(config.create_with_context(Dying::default()).unwrap());
+        member.subscribe(&[&self.topic()]).unwrap();
+        let polled = Arc::clone(&member);
+        std::thread::spawn(move || {
+            while !polled.context().is_dead() {
+                drop(polled.poll(Duration::from_millis(20)));
+            }
+            // Dropped, it would answer. It goes on to beat its heart until somebody comes under its name.
+            std::mem::forget(polled);
+        });
+        member
     }
 
     /// Where the group would go on in each partition.
@@ -162,6 +194,37 @@ impl Member {
     pub(crate) async fn end(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// What [`World::dying`] is told by its group.
+#[derive(Default)]
+pub(crate) struct Dying {
+    assigned: AtomicUsize,
+    dead: AtomicBool,
+}
+
+impl Dying {
+    /// Partitions it was given.
+    pub(crate) fn assigned(&self) -> usize {
+        self.assigned.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+}
+
+impl ClientContext for Dying {}
+
+impl ConsumerContext for Dying {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            consumer.incremental_assign(partitions).unwrap();
+            self.assigned.fetch_add(partitions.count(), Ordering::SeqCst);
+        } else {
+            self.dead.store(true, Ordering::SeqCst);
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{
         status::Partitions,
         worker::{self, Assignment, Shared},
     },
+    failpoints,
     outbound::redis::SlotState,
 };
 
@@ -117,6 +118,11 @@ impl ConsumerContext for GroupContext {
     }
 }
 
+fn subscribe(consumer: &BaseConsumer<GroupContext>, settings: &GroupSettings) -> KafkaResult<()> {
+    let topics: Vec<&str> = settings.contexts.iter().map(|(_, topic)| topic.as_str()).collect();
+    consumer.subscribe(&topics)
+}
+
 fn give_up(consumer: &BaseConsumer<GroupContext>, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
@@ -137,6 +143,8 @@ pub struct Group {
     pub(super) feeds: HashMap<Context, Feeds>,
     pub(super) workers: HashMap<(String, i32), Fed>,
     pub(super) asides: HashMap<(Context, Generation), Aside>,
+    /// Whether the group has to be rebalanced once this process has what it is given first.
+    rejoins: bool,
 }
 
 /// A partition that this process has, and the worker on it, if there is a generation to feed.
@@ -183,13 +191,13 @@ impl Group {
             contexts: settings.contexts.iter().map(|(context, topic)| (topic.clone(), *context)).collect(),
         };
         let consumer: BaseConsumer<GroupContext> = client_config(&settings).create_with_context(context)?;
-        let topics: Vec<&str> = settings.contexts.iter().map(|(_, topic)| topic.as_str()).collect();
-        consumer.subscribe(&topics)?;
+        subscribe(&consumer, &settings)?;
         let consumer = Arc::new(consumer);
         let stop_polling = Arc::new(AtomicBool::new(false));
         let poller = poller(&consumer, &stop_polling)?;
         let (workers, asides) = (HashMap::new(), HashMap::new());
-        Ok(Self { consumer, sender, events, poller, stop_polling, settings, shared, partitions, feeds, workers, asides })
+        let rejoins = settings.instance_id.is_some();
+        Ok(Self { consumer, sender, events, poller, stop_polling, settings, shared, partitions, feeds, workers, asides, rejoins })
     }
 
     /// The callbacks of a consumer outside of the group.
@@ -256,6 +264,13 @@ impl Group {
         for ((_, topic, partition, ..), state) in found.iter().zip(&states) {
             assigned.add_partition_offset(topic, *partition, start(state.as_ref()))?;
         }
+        if std::mem::take(&mut self.rejoins) {
+            // A cooperative rebalance ends with a second round, in which those who gave up partitions join again and others get
+            // them. A static member that comes back gets what it has without any round, and can't know whether its predecessor
+            // died between the two: nobody would have what that gave up. So it asks for a round, which moves nothing when
+            // nothing is amiss: librdkafka joins again to apply a subscription that comes in the middle of an assignment.
+            subscribe(&self.consumer, &self.settings)?;
+        }
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&assigned)?,
             RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&assigned)?,
@@ -305,7 +320,9 @@ impl Group {
         }
         self.end_workers(&partitions).await;
         tracing::info!(partitions = partitions.len(), "partitions revoked");
-        give_up(&self.consumer, &revoked)
+        give_up(&self.consumer, &revoked)?;
+        failpoints::after_revoke();
+        Ok(())
     }
 
     async fn end_workers(&mut self, partitions: &[(String, i32)]) {

@@ -9,6 +9,7 @@ use system_tests::{
     Oracle, Plan, Stack,
     load::Load,
     planter::Plant,
+    process::Process,
 };
 use uuid::Uuid;
 
@@ -31,6 +32,30 @@ async fn a_projector_killed_between_its_steps_neither_loses_nor_doubles() {
         // Enough for every partition to get on: an event at which three processes died would be taken for their cause.
         load.accepts(200).await;
     }
+    load.finish().await;
+    Oracle::of(&stack).verify().await;
+}
+
+/// A rebalance has two rounds, and a member that dies between them leaves partitions that nobody has.
+#[tokio::test]
+async fn what_a_projector_died_giving_up_is_given_to_somebody() {
+    let mut stack = Stack::start(Plan { projectors: 2, ..Plan::default() }).await;
+    stack.projectors.iter_mut().for_each(Process::kill);
+    stack.projectors[0].set("FAILPOINTS", "projector::after-revoke=return");
+    stack.projectors[0].spawn();
+    let mut load = Load::begin(&stack.client(), 32, 8).await;
+    load.accepts(100).await;
+    load.finish().await;
+    // It has all partitions now, as the other one's session has ended.
+    Oracle::of(&stack).verify().await;
+
+    stack.projectors[1].spawn();
+    let ended = stack.projectors[0].ended(Duration::from_secs(120)).await;
+    assert!(!ended.success(), "{ended}");
+    stack.projectors[0].set("FAILPOINTS", "");
+    stack.projectors[0].spawn();
+    let mut load = Load::begin(&stack.client(), 33, 8).await;
+    load.accepts(100).await;
     load.finish().await;
     Oracle::of(&stack).verify().await;
 }

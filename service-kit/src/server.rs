@@ -1,5 +1,7 @@
 //! The HTTP/1.1 server: binds early, says where, and lets what was begun finish.
 
+mod small_writes;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::CommonConfig;
 use crate::shutdown::Shutdown;
+
+use small_writes::SmallWrites;
 
 /// The pause after a failed `accept`, which is mostly about file descriptors that others may free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -165,7 +169,7 @@ async fn serve_connection(
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
-    let mut stream = Box::pin(stream);
+    let mut stream = SmallWrites(Box::pin(stream));
     let ended = {
         let service = TowerToHyperService::new(router);
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(&mut stream), service));

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 
 pub use deprecation::Deprecation;
 
-use endpoint::{EndpointLayer, Guard};
+use endpoint::{Guard, Surrounded, Surroundings};
 use exchange::{Exchange, Recorder};
 
 /// One row of the table.
@@ -49,9 +49,12 @@ pub(crate) struct Row {
     pub(crate) deprecation: Option<Deprecation>,
 }
 
+/// Makes a handler's route of what is to surround it.
+type Surround<S> = Box<dyn FnOnce(Arc<Surroundings>) -> MethodRouter<S> + Send>;
+
 /// Builds a router with state `S`.
 pub struct Routes<S> {
-    rows: Vec<(Row, MethodRouter<S>)>,
+    rows: Vec<(Row, Surround<S>)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -154,11 +157,10 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// The finished router. Panics when two routes collide or a path is malformed, at start-up.
     pub fn into_router(self, state: S, verifier: Arc<Verifier>) -> Router {
         let mut router = Router::new();
-        for (Row { endpoint, deprecation, .. }, handler) in self.rows {
+        for (Row { endpoint, deprecation, .. }, surround) in self.rows {
             let recorder = Recorder::new(endpoint.method.as_str(), endpoint.path);
             let guard = endpoint.roles.map(|roles| Guard::new(roles, Arc::clone(&verifier)));
-            let layer = EndpointLayer::new(guard, recorder);
-            let handler = handler.route_layer(layer);
+            let handler = surround(Surroundings::new(guard, recorder));
             let handler = match deprecation {
                 Some(deprecation) => handler.route_layer(map_response(move |mut response: Response| {
                     deprecation.tell(&mut response);
@@ -190,7 +192,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         let filter = MethodFilter::try_from(endpoint.method.clone()).expect("one of the methods of RFC 9110");
-        self.rows.push((Row { endpoint, describe: None, deprecation: None }, on(filter, handler)));
+        let surround = Box::new(move |surroundings| on(filter, Surrounded::new(surroundings, handler)));
+        self.rows.push((Row { endpoint, describe: None, deprecation: None }, surround));
         self
     }
 }

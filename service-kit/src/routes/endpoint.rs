@@ -1,17 +1,14 @@
-//! The one layer around each handler: authentication, role, panic, and the exchange's bookkeeping.
-//! One layer, because each boxed one would cost an allocation and a clone a request.
+//! What surrounds each handler: authentication, role, panic, and the exchange's bookkeeping.
+//! A handler around a handler, because each layer of a router costs boxes and clones a request.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
-use axum::routing::Route;
 use futures::future::{BoxFuture, FutureExt};
 use http::{HeaderMap, header};
-use tower::{Layer, Service};
 
 use super::exchange::{Exchange, Recorder};
 use crate::auth::{Principal, Role, Verifier};
@@ -50,71 +47,58 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(token.trim())
 }
 
-struct Shared {
+/// What surrounds the handler of one endpoint.
+pub(super) struct Surroundings {
     guard: Option<Guard>,
     recorder: Recorder,
 }
 
-/// Wraps the handler of one endpoint.
+impl Surroundings {
+    pub(super) fn new(guard: Option<Guard>, recorder: Recorder) -> Arc<Self> {
+        Arc::new(Self { guard, recorder })
+    }
+}
+
+/// A handler with its surroundings.
 #[derive(Clone)]
-pub(super) struct EndpointLayer(Arc<Shared>);
+pub(super) struct Surrounded<H> {
+    surroundings: Arc<Surroundings>,
+    handler: H,
+}
 
-impl EndpointLayer {
-    pub(super) fn new(guard: Option<Guard>, recorder: Recorder) -> Self {
-        Self(Arc::new(Shared { guard, recorder }))
+impl<H> Surrounded<H> {
+    pub(super) fn new(surroundings: Arc<Surroundings>, handler: H) -> Self {
+        Self { surroundings, handler }
     }
 }
 
-impl Layer<Route> for EndpointLayer {
-    type Service = EndpointService;
+impl<H, T, S> Handler<T, S> for Surrounded<H>
+where
+    H: Handler<T, S>,
+{
+    type Future = BoxFuture<'static, Response>;
 
-    fn layer(&self, inner: Route) -> EndpointService {
-        EndpointService { shared: Arc::clone(&self.0), inner }
-    }
-}
-
-/// The wrapped handler.
-#[derive(Clone)]
-pub(super) struct EndpointService {
-    shared: Arc<Shared>,
-    inner: Route,
-}
-
-impl Service<Request> for EndpointService {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        <Route as Service<Request>>::poll_ready(&mut self.inner, context)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let shared = &self.shared;
-        let exchange = Exchange::begin(&request, &shared.recorder);
-        match shared.guard.as_ref().map(|guard| guard.admit(request.headers())).transpose() {
+    fn call(self, mut request: Request, state: S) -> Self::Future {
+        let Self { surroundings, handler } = self;
+        let exchange = Exchange::begin(&request, &surroundings.recorder);
+        match surroundings.guard.as_ref().map(|guard| guard.admit(request.headers())).transpose() {
             Ok(Some(principal)) => {
                 request.extensions_mut().insert(principal);
             }
             Ok(None) => {}
             Err(problem) => {
-                return std::future::ready(Ok(exchange.end(&shared.recorder, problem.into_response()))).boxed();
+                return std::future::ready(exchange.end(&surroundings.recorder, problem.into_response())).boxed();
             }
         }
         let context = exchange.trace();
-        let waiting = Waiting { shared: Arc::clone(shared), exchange: Some(exchange) };
+        let waiting = Waiting { surroundings, exchange: Some(exchange) };
         request.extensions_mut().insert(context);
         // The state a handler shares with others is theirs to keep consistent across a panic, as it
         // is with any task that panics; without this the connection would break instead.
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let answer = AssertUnwindSafe(handler.call(request, state)).catch_unwind();
         Box::pin(async move {
             let answer = if trace::is_on() { trace::scope(context, answer).await } else { answer.await };
-            let response = match answer {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
-                Err(panic) => Problem::internal(message_of(&*panic)).into_response(),
-            };
-            Ok(waiting.end(response))
+            waiting.end(answer.unwrap_or_else(|panic| Problem::internal(message_of(&*panic)).into_response()))
         })
     }
 }
@@ -122,14 +106,14 @@ impl Service<Request> for EndpointService {
 /// A request that waits for its answer. Dropped before that comes, it counts as one whose client has gone: then the server
 /// drops the handler where it stands.
 struct Waiting {
-    shared: Arc<Shared>,
+    surroundings: Arc<Surroundings>,
     exchange: Option<Exchange>,
 }
 
 impl Waiting {
     fn end(mut self, response: Response) -> Response {
         match self.exchange.take() {
-            Some(exchange) => exchange.end(&self.shared.recorder, response),
+            Some(exchange) => exchange.end(&self.surroundings.recorder, response),
             None => response,
         }
     }
@@ -138,7 +122,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.abandon(&self.shared.recorder);
+            exchange.abandon(&self.surroundings.recorder);
         }
     }
 }

@@ -52,11 +52,13 @@ impl Envelope<'_> {
         header("ce_type", &self.event_type);
         header("ce_source", source(context));
         header("ce_subject", self.stream_id.hyphenated().encode_lower(&mut buffer));
-        header("ce_time", &timestamp(self.occurred_at));
-        header("ce_recordedat", &timestamp(self.recorded_at));
-        header("ce_version", &self.version.to_string());
-        header("ce_lane", &self.lane.to_string());
-        header("ce_seq", &self.seq.to_string());
+        let recorded_at = timestamp(self.recorded_at);
+        let imported = (self.occurred_at != self.recorded_at).then(|| timestamp(self.occurred_at));
+        header("ce_time", imported.as_ref().unwrap_or(&recorded_at));
+        header("ce_recordedat", &recorded_at);
+        header("ce_version", itoa::Buffer::new().format(self.version));
+        header("ce_lane", itoa::Buffer::new().format(self.lane));
+        header("ce_seq", itoa::Buffer::new().format(self.seq));
         header("ce_correlationid", self.correlation_id.hyphenated().encode_lower(&mut buffer));
         if let Some(causation) = self.causation_id {
             header("ce_causationid", causation.hyphenated().encode_lower(&mut buffer));

@@ -1,7 +1,7 @@
 //! Reading events and snapshots.
 
 use chrono::{DateTime, Utc};
-use events::{EventId, RecordedEvent, StreamId};
+use events::{Envelope, EventId, RecordedEvent, StreamId};
 use serde_json::value::RawValue;
 use sqlx::{PgExecutor, types::Json};
 use uuid::Uuid;
@@ -176,17 +176,25 @@ pub async fn feed(db: impl PgExecutor<'_>, lane: Lane, after: u64, limit: i64) -
     Ok(rows.into_iter().map(RecordedEvent::from).collect())
 }
 
+/// An event as it is to be published.
+#[derive(Debug)]
+pub struct Unpublished {
+    /// What its headers say.
+    pub envelope: Envelope<'static>,
+    /// Its JSON, which is not parsed: Postgres checked it when it was stored.
+    pub data: String,
+}
+
 /// Up to `limit` events of each lane after the seq beside it, by lane and seq: what a relay group publishes next.
 pub async fn after_cursors(
     db: impl PgExecutor<'_>,
     lanes: &[i16],
     after: &[i64],
     limit: i64,
-) -> Result<Vec<RecordedEvent>, PostgresError> {
-    let rows = sqlx::query_as!(
-        Row,
+) -> Result<Vec<Unpublished>, PostgresError> {
+    let query = sqlx::query!(
         r#"SELECT e.event_id, e.stream_id, e.event_type, e.version, e.lane, e.seq, e.occurred_at, e.recorded_at,
-                  e.correlation_id, e.causation_id, e.traceparent, e.data AS "data: Json<Box<RawValue>>"
+                  e.correlation_id, e.causation_id, e.traceparent, e.data AS "data: String"
            FROM unnest($1::smallint[], $2::bigint[]) AS l (lane, after)
            CROSS JOIN LATERAL (
                SELECT * FROM events WHERE events.lane = l.lane AND events.seq > l.after ORDER BY events.seq LIMIT $3
@@ -194,10 +202,24 @@ pub async fn after_cursors(
         lanes,
         after,
         limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(RecordedEvent::from).collect())
+    );
+    let events = query.map(|row| Unpublished {
+        envelope: Envelope {
+            id: EventId(row.event_id),
+            stream_id: row.stream_id,
+            event_type: row.event_type.into(),
+            version: to_u64(row.version),
+            lane: Lane::from_i16(row.lane).0,
+            seq: to_u64(row.seq),
+            occurred_at: row.occurred_at,
+            recorded_at: row.recorded_at,
+            correlation_id: row.correlation_id,
+            causation_id: row.causation_id,
+            traceparent: row.traceparent.map(Into::into),
+        },
+        data: row.data,
+    });
+    Ok(events.fetch_all(db).await?)
 }
 
 struct Row {

@@ -12,7 +12,7 @@ LOG_DIR=$LOCAL_DIR/logs
 SECRETS_DIR=$LOCAL_DIR/secrets
 ENV_FILE=$LOCAL_DIR/env
 PORTS_FILE=$LOCAL_DIR/ports
-# Which programs are started and put into images: those that are shipped, or those that the tests use (debug).
+# Which programs are started and put into images: optimised ones, those that are shipped (dist), or those that the tests use (debug).
 PROGRAMS=${PROGRAMS:-release}
 BIN_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/$PROGRAMS
 CACHE_DIR=${XDG_CACHE_HOME:-${HOME:-$LOCAL_DIR}/.cache}/orderflow

@@ -161,8 +161,9 @@ fn timestamp(time: DateTime<Utc>) -> String {
 }
 
 /// An event with its envelope, as the feed and the history endpoint give it (JSON).
+// Who only passes it on may have its data as a `String`, which nobody parses.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct RecordedEvent {
+pub struct RecordedEvent<D = Box<RawValue>> {
     /// The event.
     pub id: EventId,
     /// The aggregate it happened to.
@@ -188,10 +189,10 @@ pub struct RecordedEvent {
     pub traceparent: Option<String>,
     /// The event's JSON, byte for byte as stored.
     #[schemars(with = "Map<String, Value>")]
-    pub data: Box<RawValue>,
+    pub data: D,
 }
 
-impl RecordedEvent {
+impl<D> RecordedEvent<D> {
     /// The envelope, borrowing from this event.
     #[must_use]
     pub fn envelope(&self) -> Envelope<'_> {

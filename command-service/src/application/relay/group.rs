@@ -6,6 +6,7 @@ use std::{
 };
 
 use chrono::Utc;
+use events::RecordedEvent;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rdkafka::error::KafkaError;
 use service_kit::trace::{Message, Messages, Operation};
@@ -30,7 +31,7 @@ use crate::{
         postgres::{
             PostgresError, PostgresStore,
             append::to_i64,
-            read::{self, Unpublished},
+            read,
             relay::{Ownership, RelayOwner},
         },
     },
@@ -284,8 +285,8 @@ impl Relay {
                 continue;
             }
             let mut after = cursor.clone();
-            for Unpublished { envelope, .. } in &events {
-                after.lanes.insert(envelope.lane, Position { seq: envelope.seq, id: envelope.id.0 });
+            for event in &events {
+                after.lanes.insert(event.lane, Position { seq: event.seq, id: event.id.0 });
             }
             let count = to_i64(events.len() as u64);
             limit = next_limit(&events, lanes.len());
@@ -311,7 +312,7 @@ impl Relay {
     async fn publish_one(
         &self,
         publisher: &Arc<Publisher>,
-        events: Vec<Unpublished>,
+        events: Vec<RecordedEvent<String>>,
         after: &Cursor,
     ) -> Result<bool, RelayError> {
         let sending = Messages::begin(Operation::Send, publisher.topic(), None, events.iter().map(message));
@@ -338,25 +339,25 @@ impl Relay {
         Ok(lanes.iter().map(|lane| heads[usize::from(lane.0)].saturating_sub(cursor.seq(*lane))).sum())
     }
 
-    async fn next(&self, lanes: &[Lane], cursor: &Cursor, limit: i64) -> Result<Vec<Unpublished>, RelayError> {
+    async fn next(&self, lanes: &[Lane], cursor: &Cursor, limit: i64) -> Result<Vec<RecordedEvent<String>>, RelayError> {
         let (names, after): (Vec<_>, Vec<_>) = lanes.iter().map(|lane| (lane.as_i16(), to_i64(cursor.seq(*lane)))).unzip();
         Ok(read::after_cursors(self.store.relay_pool(), &names, &after, limit).await?)
     }
 }
 
 /// How many events of each lane to take next, so that a transaction stays near [`BATCH_BYTES`].
-fn next_limit(events: &[Unpublished], lanes: usize) -> i64 {
+fn next_limit(events: &[RecordedEvent<String>], lanes: usize) -> i64 {
     let bytes: usize = events.iter().map(|event| event.data.len()).sum();
     let average = to_i64((bytes / events.len().max(1)).max(1) as u64);
     (BATCH_BYTES / average / to_i64(lanes.max(1) as u64)).clamp(BATCH_EVENTS.0, BATCH_EVENTS.1)
 }
 
-fn message(Unpublished { envelope, .. }: &Unpublished) -> Message<'_> {
-    Message { traceparent: envelope.traceparent.as_deref(), id: envelope.id.0, key: envelope.stream_id, offset: None }
+fn message(event: &RecordedEvent<String>) -> Message<'_> {
+    Message { traceparent: event.traceparent.as_deref(), id: event.id.0, key: event.stream_id, offset: None }
 }
 
-fn note_age(meters: &Meters, events: &[Unpublished]) {
-    let oldest = events.iter().map(|event| event.envelope.recorded_at).min();
+fn note_age(meters: &Meters, events: &[RecordedEvent<String>]) {
+    let oldest = events.iter().map(|event| event.recorded_at).min();
     let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
     meters.lag_seconds.set(age.as_secs_f64());
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Context, topics};
+use events::{Context, RecordedEvent, topics};
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{KafkaSettings, REQUEST_TIMEOUT, cursor::Cursor};
-use crate::{failpoint::crash_point, outbound::postgres::read::Unpublished};
+use crate::failpoint::crash_point;
 
 /// The pause between two looks for delivery reports. The crate's `poll` with a timeout burns what is left of the last
 /// millisecond, which at a high rate is most of a core.
@@ -128,14 +128,14 @@ impl Publisher {
     }
 
     /// Publishes the events in the order given and, with them or after them, the cursor.
-    pub fn publish(&self, events: &[Unpublished], cursor: &Cursor) -> Result<(), PublishError> {
+    pub fn publish(&self, events: &[RecordedEvent<String>], cursor: &Cursor) -> Result<(), PublishError> {
         match self.delivery {
             Delivery::ExactlyOnce => self.publish_in_transaction(events, cursor),
             Delivery::AtLeastOnce => self.publish_and_flush(events, cursor),
         }
     }
 
-    fn publish_in_transaction(&self, events: &[Unpublished], cursor: &Cursor) -> Result<(), PublishError> {
+    fn publish_in_transaction(&self, events: &[RecordedEvent<String>], cursor: &Cursor) -> Result<(), PublishError> {
         self.producer().begin_transaction().map_err(PublishError::Lost)?;
         let sent = self.send_all(events).and_then(|()| {
             crash_point("relay-sent");
@@ -158,7 +158,7 @@ impl Publisher {
         if abortable && self.abort().is_ok() { Err(PublishError::Aborted(error)) } else { Err(PublishError::Lost(error)) }
     }
 
-    fn publish_and_flush(&self, events: &[Unpublished], cursor: &Cursor) -> Result<(), PublishError> {
+    fn publish_and_flush(&self, events: &[RecordedEvent<String>], cursor: &Cursor) -> Result<(), PublishError> {
         self.producer().context().failed.store(false, Ordering::Relaxed);
         self.send_all(events).and_then(|()| self.flush()).map_err(PublishError::Lost)?;
         crash_point("relay-sent");
@@ -204,18 +204,18 @@ impl Publisher {
         }
     }
 
-    fn send_all(&self, events: &[Unpublished]) -> Result<(), KafkaError> {
+    fn send_all(&self, events: &[RecordedEvent<String>]) -> Result<(), KafkaError> {
         let mut buffer = Uuid::encode_buffer();
-        for Unpublished { envelope, data } in events {
+        for event in events {
             let mut headers = Some(OwnedHeaders::new_with_capacity(14));
-            envelope.write_headers(self.context, |key, value| {
+            event.envelope().write_headers(self.context, |key, value| {
                 headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
             });
-            let key: &str = envelope.stream_id.hyphenated().encode_lower(&mut buffer);
+            let key: &str = event.stream_id.hyphenated().encode_lower(&mut buffer);
             let record = BaseRecord::to(&self.topic)
                 .key(key)
-                .payload(data.as_str())
-                .timestamp(envelope.recorded_at.timestamp_millis())
+                .payload(event.data.as_str())
+                .timestamp(event.recorded_at.timestamp_millis())
                 .headers(headers.unwrap_or_default());
             self.send(record)?;
         }

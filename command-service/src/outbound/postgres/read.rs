@@ -1,9 +1,9 @@
 //! Reading events and snapshots.
 
 use chrono::{DateTime, Utc};
-use events::{Envelope, EventId, RecordedEvent, StreamId};
+use events::{EventId, RecordedEvent, StreamId};
 use serde_json::value::RawValue;
-use sqlx::{PgExecutor, types::Json};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{
@@ -147,9 +147,9 @@ pub async fn history(
     limit: i64,
 ) -> Result<Vec<RecordedEvent>, PostgresError> {
     let rows = sqlx::query_as!(
-        Row,
+        JsonRow,
         r#"SELECT event_id, stream_id, event_type, version, lane, seq, occurred_at, recorded_at, correlation_id,
-                  causation_id, traceparent, data AS "data: Json<Box<RawValue>>"
+                  causation_id, traceparent, data AS "data: Box<RawValue>"
            FROM events WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3"#,
         stream,
         to_i64(after),
@@ -163,9 +163,9 @@ pub async fn history(
 /// Up to `limit` events of a lane after `after`, by seq.
 pub async fn feed(db: impl PgExecutor<'_>, lane: Lane, after: u64, limit: i64) -> Result<Vec<RecordedEvent>, PostgresError> {
     let rows = sqlx::query_as!(
-        Row,
+        JsonRow,
         r#"SELECT event_id, stream_id, event_type, version, lane, seq, occurred_at, recorded_at, correlation_id,
-                  causation_id, traceparent, data AS "data: Json<Box<RawValue>>"
+                  causation_id, traceparent, data AS "data: Box<RawValue>"
            FROM events WHERE lane = $1 AND seq > $2 ORDER BY seq LIMIT $3"#,
         lane.as_i16(),
         to_i64(after),
@@ -176,23 +176,15 @@ pub async fn feed(db: impl PgExecutor<'_>, lane: Lane, after: u64, limit: i64) -
     Ok(rows.into_iter().map(RecordedEvent::from).collect())
 }
 
-/// An event as it is to be published.
-#[derive(Debug)]
-pub struct Unpublished {
-    /// What its headers say.
-    pub envelope: Envelope<'static>,
-    /// Its JSON, which is not parsed: Postgres checked it when it was stored.
-    pub data: String,
-}
-
 /// Up to `limit` events of each lane after the seq beside it, by lane and seq: what a relay group publishes next.
 pub async fn after_cursors(
     db: impl PgExecutor<'_>,
     lanes: &[i16],
     after: &[i64],
     limit: i64,
-) -> Result<Vec<Unpublished>, PostgresError> {
-    let query = sqlx::query!(
+) -> Result<Vec<RecordedEvent<String>>, PostgresError> {
+    let rows = sqlx::query_as!(
+        TextRow,
         r#"SELECT e.event_id, e.stream_id, e.event_type, e.version, e.lane, e.seq, e.occurred_at, e.recorded_at,
                   e.correlation_id, e.causation_id, e.traceparent, e.data AS "data: String"
            FROM unnest($1::smallint[], $2::bigint[]) AS l (lane, after)
@@ -202,27 +194,17 @@ pub async fn after_cursors(
         lanes,
         after,
         limit,
-    );
-    let events = query.map(|row| Unpublished {
-        envelope: Envelope {
-            id: EventId(row.event_id),
-            stream_id: row.stream_id,
-            event_type: row.event_type.into(),
-            version: to_u64(row.version),
-            lane: Lane::from_i16(row.lane).0,
-            seq: to_u64(row.seq),
-            occurred_at: row.occurred_at,
-            recorded_at: row.recorded_at,
-            correlation_id: row.correlation_id,
-            causation_id: row.causation_id,
-            traceparent: row.traceparent.map(Into::into),
-        },
-        data: row.data,
-    });
-    Ok(events.fetch_all(db).await?)
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(RecordedEvent::from).collect())
 }
 
-struct Row {
+type JsonRow = Row<Box<RawValue>>;
+/// Its data is not parsed: Postgres checked it when it was stored.
+type TextRow = Row<String>;
+
+struct Row<D> {
     event_id: Uuid,
     stream_id: Uuid,
     event_type: String,
@@ -234,11 +216,11 @@ struct Row {
     correlation_id: Uuid,
     causation_id: Option<Uuid>,
     traceparent: Option<String>,
-    data: Json<Box<RawValue>>,
+    data: D,
 }
 
-impl From<Row> for RecordedEvent {
-    fn from(row: Row) -> Self {
+impl<D> From<Row<D>> for RecordedEvent<D> {
+    fn from(row: Row<D>) -> Self {
         Self {
             id: EventId(row.event_id),
             stream_id: row.stream_id,
@@ -251,7 +233,7 @@ impl From<Row> for RecordedEvent {
             correlation_id: row.correlation_id,
             causation_id: row.causation_id,
             traceparent: row.traceparent,
-            data: row.data.0,
+            data: row.data,
         }
     }
 }

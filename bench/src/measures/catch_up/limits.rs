@@ -15,7 +15,8 @@ const SCAN: usize = 5_000;
 /// A key and what is stored under it.
 pub(super) type Document = (Vec<u8>, Vec<u8>);
 
-/// Every order's view, as the projector stored it.
+/// Every order's view, as the projector stored it, by key: SCAN gives them in the order of Redis' own table, in which
+/// no projector meets them and which its caches like best.
 pub(super) async fn documents(redis: &RedisServer) -> anyhow::Result<Vec<Document>> {
     let mut connection = redis::Client::open(redis.url())?.get_multiplexed_async_connection().await?;
     let (mut documents, mut cursor) = (Vec::new(), 0_u64);
@@ -30,6 +31,7 @@ pub(super) async fn documents(redis: &RedisServer) -> anyhow::Result<Vec<Documen
         cursor = next;
         if cursor == 0 {
             ensure!(!documents.is_empty(), "no view of an order was found");
+            documents.sort_unstable();
             return Ok(documents);
         }
     }

@@ -11,7 +11,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
 	@echo "  BACKENDS=native|compose decides where the servers run; without it, Compose if Docker works."
-	@echo "  PROGRAMS=debug takes the programs of the tests, which need no release build; PROGRAMS=dist those that are shipped."
+	@echo "  PROGRAMS=debug takes the programs of the tests, which need no release build; PROGRAMS=dist those that are shipped, PROGRAMS=pgo those of deploy/pgo."
 	@echo "  COMPOSE_PROFILES=observability adds Prometheus, Grafana, Jaeger and a collector to Compose."
 
 demo: ## Start everything and watch half a year of real orders flow through it

@@ -12,7 +12,8 @@ LOG_DIR=$LOCAL_DIR/logs
 SECRETS_DIR=$LOCAL_DIR/secrets
 ENV_FILE=$LOCAL_DIR/env
 PORTS_FILE=$LOCAL_DIR/ports
-# Which programs are started and put into images: optimised ones, those that are shipped (dist), or those that the tests use (debug).
+# Which programs are started and put into images: optimised ones, those that are shipped (dist), those that the tests use (debug), or
+# what deploy/pgo made (pgo).
 PROGRAMS=${PROGRAMS:-release}
 BIN_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/$PROGRAMS
 CACHE_DIR=${XDG_CACHE_HOME:-${HOME:-$LOCAL_DIR}/.cache}/orderflow

@@ -55,6 +55,7 @@ pub(crate) async fn against_peers(scale: &Scale) -> anyhow::Result<Vec<Measure>>
             reading.run(peer, scale, side).await?;
         }
     }
+    service.stop().await;
     let last = last.context("a repetition")?;
     let [hello, redis, postgres] = theirs;
     let line = |name: &str, against: &str, reference: Side, goal: f64| {
